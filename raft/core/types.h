@@ -1,0 +1,66 @@
+// The nouns of the consensus: terms, indexes, entries, members. Plain data, no behaviour beyond comparison.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "codec/bytes.h"
+
+namespace dqlite::raft {
+
+using Term = uint64_t;   // 0: before any election
+using Index = uint64_t;  // position in the log, from 1; 0: before the first entry
+// The index of the configuration entry that added the member (1 for the node that bootstrapped), so that an id
+// is never used twice in one cluster. 0: no member yet.
+using NodeId = uint64_t;
+
+// Names one entry for good: two logs that hold the same (index, term) hold the same entry there.
+struct EntryId {
+  Index index = 0;
+  Term term = 0;
+  auto operator<=>(const EntryId&) const = default;
+};
+
+enum class EntryKind : uint8_t {
+  kNoop = 1,           // a leader's first entry, without payload
+  kConfiguration = 2,  // payload: a Configuration (raft/core/configuration.h)
+  kCommand = 3,        // payload: the state machine's, opaque here
+};
+
+struct Entry {
+  Index index = 0;
+  Term term = 0;
+  EntryKind kind = EntryKind::kNoop;
+  SharedBytes payload;  // null: empty
+
+  [[nodiscard]] EntryId id() const { return {index, term}; }
+  [[nodiscard]] size_t size_bytes() const { return payload ? payload->size() : 0; }
+};
+
+// Durable before any answer that depends on it.
+struct HardState {
+  Term term = 0;
+  NodeId vote = 0;  // 0: none in this term
+  auto operator<=>(const HardState&) const = default;
+};
+
+enum class MemberRole : uint8_t {
+  kVoter = 1,
+  kStandby = 2,  // gets the log, has no vote: a joiner that catches up is one
+  kSpare = 3,    // gets nothing
+};
+
+struct Member {
+  NodeId id = 0;
+  // Drawn at random by the node before it first asks to join: finds a repeated request, and a copied directory.
+  uint64_t instance = 0;
+  std::string address;  // host:port as other members reach it
+  MemberRole role = MemberRole::kStandby;
+  bool operator==(const Member&) const = default;
+};
+
+enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
+
+}  // namespace dqlite::raft

@@ -1,0 +1,46 @@
+// The operating system's files as the log needs them, and the seam at which tests inject faults.
+//
+// Everything below raft/log goes through this class: open, read, write, sync, rename, unlink. `PosixDisk` is the real
+// one; a test's disk keeps unsynced bytes apart and drops, tears or damages them. Calls block; any thread, one
+// thread at a time per file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "codec/bytes.h"
+#include "codec/status.h"
+
+namespace dqlite::raft {
+
+class File {
+ public:
+  virtual ~File() = default;
+  // Reads exactly `out.size()` bytes, or fewer at the end of the file; returns how many.
+  virtual Result<size_t> read(uint64_t offset, std::span<uint8_t> out) = 0;
+  // Writes all of it or fails; may grow the file.
+  virtual Status write(uint64_t offset, ByteView bytes) = 0;
+  virtual Status sync_data() = 0;  // fdatasync; a failure is final for the node, never retried
+  virtual Status truncate(uint64_t size) = 0;
+  virtual Result<uint64_t> size() = 0;
+};
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  // `create`: the file must not exist. Every descriptor is close-on-exec.
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, bool create) = 0;
+  virtual Status make_directory(const std::string& path) = 0;  // ok if it is there
+  virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
+  virtual Status rename(const std::string& from, const std::string& to) = 0;
+  virtual Status remove(const std::string& path) = 0;
+  virtual Status sync_directory(const std::string& path) = 0;
+  virtual Result<bool> exists(const std::string& path) = 0;
+};
+
+// A process-wide instance without state.
+Disk& posix_disk();
+
+}  // namespace dqlite::raft

@@ -1,0 +1,60 @@
+// What the consensus needs of the thing it replicates.
+//
+// Implemented by the extension over the databases of a node (extension/replicated_databases.h), and by fakes in tests.
+// Every method except the snapshot ones is called on the node's applier thread, in log order, one at a time: entries,
+// role changes and fates of proposals arrive in ONE ordered queue [A1 iv].
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "codec/status.h"
+#include "raft/core/core.h"
+
+namespace dqlite::raft {
+
+// A consistent byte stream of the whole state at one log position. Used by the reader thread.
+class SnapshotSource {
+ public:
+  virtual ~SnapshotSource() = default;
+  // The stream holds everything up to here; what it holds beyond, apply skips.
+  [[nodiscard]] virtual EntryId last() const = 0;
+  [[nodiscard]] virtual uint64_t size_bytes() const = 0;
+  // Exactly `size` bytes, or fewer at the end. Offsets may be asked for again.
+  virtual Result<Bytes> read(uint64_t offset, size_t size) = 0;
+};
+
+// Where an arriving snapshot goes. Used by the reader thread. Destroyed without `install`: leaves no trace.
+class SnapshotSink {
+ public:
+  virtual ~SnapshotSink() = default;
+  virtual Status write(uint64_t offset, ByteView bytes) = 0;
+  // Everything was written and its checksum was right. Durable on return; replaces the state at once. Called on the
+  // applier thread, so no entry is applied meanwhile.
+  virtual Status install() = 0;
+};
+
+class StateMachine {
+ public:
+  virtual ~StateMachine() = default;
+
+  // A committed entry. `own`: the proposal of this node, in this life, that became this very entry. A failure poisons
+  // the node, except kCorrupt of one database, which the implementation handles itself.
+  virtual Status apply(const Entry& entry, std::optional<ProposalId> own) = 0;
+  // This node leads `term`, and everything up to that term's no-op is applied.
+  virtual void leadership_gained(Term term) = 0;
+  virtual void leadership_lost() = 0;
+  // Became no entry, or an entry that was overwritten: it certainly has no effect. Code says why.
+  virtual void proposal_dropped(ProposalId id, const Status& reason) = 0;
+  // The node stopped acknowledging for good: every waiter must be woken.
+  virtual void poisoned(const Status& reason) = 0;
+
+  // The newest entry whose effect is durable outside the log: the log up to here may go. Any thread.
+  virtual EntryId durable_point() = 0;
+
+  // Any thread; the source stays valid while later checkpoints run.
+  virtual Result<std::unique_ptr<SnapshotSource>> open_snapshot() = 0;
+  virtual Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) = 0;
+};
+
+}  // namespace dqlite::raft
