@@ -5,6 +5,7 @@
 // decoder can read a whole structure and ask once. Pure; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -30,17 +31,17 @@ class Writer {
   void u16(uint16_t value) { integer(value); }
   void u32(uint32_t value) { integer(value); }
   void u64(uint64_t value) { integer(value); }
+  // `bytes` must not point into `out` itself, which may move.
   void raw(ByteView bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
-  // A length of 32 bits, then the bytes.
+  // A length of 32 bits, then the bytes: fewer than 2^32 of them.
   void blob(ByteView bytes) {
     u32(static_cast<uint32_t>(bytes.size()));
     raw(bytes);
   }
-  void text(std::string_view text) {
-    blob({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
-  }
+  void text(std::string_view text) { blob({reinterpret_cast<const uint8_t*>(text.data()), text.size()}); }
   [[nodiscard]] size_t size() const { return out_.size(); }
-  // Overwrites four bytes that were written before: a length or checksum known only at the end.
+  // Overwrites four bytes that were written before: a length or checksum known only at the end. `offset`
+  // counts from the beginning of `out`, as `size()` does, and offset + 4 must not be above it.
   void patch_u32(size_t offset, uint32_t value) {
     for (int i = 0; i < 4; i++) out_[offset + i] = static_cast<uint8_t>(value >> (8 * i));
   }
@@ -89,7 +90,9 @@ class Reader {
   T integer() {
     ByteView part = raw(sizeof(T));
     T value = 0;
-    for (size_t i = 0; i < part.size(); i++) value = static_cast<T>(value | (static_cast<T>(part[i]) << (8 * i)));
+    for (size_t i = 0; i < part.size(); i++) {
+      value = static_cast<T>(value | (static_cast<T>(part[i]) << (8 * i)));
+    }
     return value;
   }
 

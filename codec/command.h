@@ -1,12 +1,13 @@
 // What a replicated log entry says to the databases of a node.
 //
-// A command is the payload of a Raft entry of kind `kCommand`: one byte of format version, one byte of kind, then
-// the kind's own fields (layouts with a worked example in command.cc). A kind or version this build does not know
-// is `kUnsupported`: the node stops and says so, it never skips. Pure; any thread.
+// A command is the payload of a Raft entry of kind `kCommand`: one byte of format version, one byte of kind,
+// then the kind's own fields (layouts with a worked example in command.cc). A kind or version this build does
+// not know is `kUnsupported`: the node stops and says so, it never skips. Pure; any thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace dqlite::codec {
 using DatabaseId = uint64_t;
 
 struct CreateDatabase {
-  std::string name;  // the file's name within the node's directory, without a slash
+  std::string name;  // the file's name within the node's directory: see is_database_name
   uint32_t page_size = 0;
 };
 
@@ -34,7 +35,7 @@ struct PageChange {
 // The part of a transaction that one database takes.
 struct DatabaseChange {
   DatabaseId database = 0;
-  uint64_t base_index = 0;       // the database's previous entry; the first transaction stands on its CREATE
+  uint64_t base_index = 0;  // the database's previous entry; the first transaction stands on its CREATE
   uint64_t base_term = 0;
   uint32_t page_count = 0;       // the database's size after it, in pages
   uint64_t checksum_before = 0;  // rolling checksum of the whole database
@@ -51,6 +52,10 @@ struct Transaction {
 struct Checkpoint {};
 
 using Command = std::variant<CreateDatabase, Transaction, Checkpoint>;
+
+// What `decode` accepts as a name: 1 to 255 bytes, no slash, no NUL, neither "." nor "..". Ask before
+// proposing one.
+bool is_database_name(std::string_view name);
 
 // `encode` trusts its caller; `decode` trusts nobody, and its views point into `payload`.
 Bytes encode(const Command& command);

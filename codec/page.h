@@ -3,9 +3,9 @@
 // Page 1 of a database file holds bytes that belong to the file and not to the data: the two format version
 // bytes (offsets 18 and 19: 2 in WAL mode, 1 else) and the change counter with its twin (24..27 and 92..95),
 // which the node uses as the checkpoint stamp so that stock readers drop their caches. The canonical form has
-// 1, 1 and zeros there. Every page 1 is made canonical in one place as it enters (a frame SQLite wrote, a read
-// of the file) and stamped in one place as it leaves for the file; differences, hashes and copies see the
-// canonical form alone. Pure; any thread.
+// 1, 1 and zeros there. Every page 1 is made canonical in one place as it enters (a frame SQLite wrote, a
+// read of the file) and stamped in one place as it leaves for the file; differences, hashes and copies see
+// the canonical form alone. Pure; any thread.
 #pragma once
 
 #include <cstdint>

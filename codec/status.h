@@ -17,22 +17,22 @@ namespace dqlite {
 enum class Code : uint8_t {
   kOk,
   // The caller's mistake: the same call fails again until something is changed.
-  kInvalid,        // a malformed address, parameter, name or call
-  kRefused,        // well-formed, but not allowed in this state: the sentence says what to do instead
-  kNotFound,       // no such file, member or database
-  kNotLeader,      // only the leader can do this: ask `dqlite_leader()` and go there
+  kInvalid,    // a malformed address, parameter, name or call
+  kRefused,    // well-formed, but not allowed in this state: the sentence says what to do instead
+  kNotFound,   // no such file, member or database
+  kNotLeader,  // only the leader can do this: ask `dqlite_leader()` and go there
   // Temporary: a later retry may succeed.
-  kNoQuorum,       // no leader is known, nothing was started
-  kBusy,           // somebody else is at it
-  kTimeout,        // the time given was over; the outcome may be unknown, the sentence says so
-  kFull,           // no space, found before anything was promised
-  kNotCommitted,   // certainly had no effect
-  kUnknown,        // may or may not have taken effect
+  kNoQuorum,      // no leader is known, nothing was started
+  kBusy,          // somebody else is at it
+  kTimeout,       // the time given was over; the outcome may be unknown, the sentence says so
+  kFull,          // no space, found before anything was promised
+  kNotCommitted,  // certainly had no effect
+  kUnknown,       // may or may not have taken effect
   // Fatal to the node, or to one database of it.
-  kCorrupt,        // bytes that must be right are not
-  kIo,             // the operating system refused to read, write or sync
-  kUnsupported,    // a format, entry or message of a version this build does not know
-  kPoisoned,       // the node stopped acknowledging because of an earlier fault, named in the sentence
+  kCorrupt,      // bytes that must be right are not
+  kIo,           // the operating system refused to read, write or sync
+  kUnsupported,  // a format, entry or message of a version this build does not know
+  kPoisoned,     // the node stopped acknowledging because of an earlier fault, named in the sentence
 };
 
 enum class FailureClass : uint8_t { kNone, kCaller, kTemporary, kFatal };
@@ -70,8 +70,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : content_(std::move(value)) {}             // NOLINT: implicit on purpose
-  Result(Status status) : content_(std::move(status)) {}      // NOLINT: implicit on purpose
+  Result(T value) : content_(std::move(value)) {}         // NOLINT: implicit on purpose
+  Result(Status status) : content_(std::move(status)) {}  // NOLINT: implicit on purpose
 
   [[nodiscard]] bool is_ok() const { return std::holds_alternative<T>(content_); }
   explicit operator bool() const { return is_ok(); }
