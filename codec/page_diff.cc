@@ -58,8 +58,8 @@ size_t differ(LZ4_stream_t& state, ByteView page, ByteView previous, std::span<u
     const size_t head = offset + stretch < page.size() ? kLengthSize : 0;
     if (room.size() <= used + head) return 0;
     const std::span<uint8_t> target = room.subspan(used + head);
-    LZ4_loadDict(&state, chars(previous.subspan(offset, stretch)),
-                 static_cast<int>(stretch));  // resets `state`
+    // Forgets all that was in `state`.
+    LZ4_loadDict(&state, chars(previous.subspan(offset, stretch)), static_cast<int>(stretch));
     const int size =
         LZ4_compress_fast_continue(&state, chars(page.subspan(offset, stretch)), mutable_chars(target),
                                    static_cast<int>(stretch), length(target), 1);
