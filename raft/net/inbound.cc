@@ -1,0 +1,107 @@
+#include "raft/net/inbound.h"
+
+namespace dqlite::raft::net {
+
+namespace {
+
+constexpr uint64_t kStrangerTimeoutMs = 10000;  // to say who one is
+
+// The newest version both sides know, or a sentence.
+Status check_versions(const Hello& hello) {
+  if (hello.min_version <= kMaxProtocolVersion && hello.max_version >= kMinProtocolVersion)
+    return Status::ok();
+  return {Code::kUnsupported, "protocol versions " + std::to_string(hello.min_version) + " to " +
+                                  std::to_string(hello.max_version) + " were offered, this node knows " +
+                                  std::to_string(kMinProtocolVersion) + " to " +
+                                  std::to_string(kMaxProtocolVersion) + ": upgrade the older node"};
+}
+
+}  // namespace
+
+Transport::Inbound::~Inbound() {
+  close();
+}
+
+void Transport::Inbound::close() {
+  if (connection_ != nullptr) connection_->close();
+  connection_ = nullptr;
+}
+
+void Transport::Inbound::send(Bytes frame) {
+  if (connection_ != nullptr) connection_->send(std::move(frame));
+}
+
+void Transport::Inbound::tick(uint64_t now_ms) {
+  if (connection_ == nullptr || greeted_) return;
+  if (now_ms >= connection_->began_ms() + kStrangerTimeoutMs) transport_.forget(id_);
+}
+
+void Transport::Inbound::on_frame(Connection&, const Frame& frame) {
+  if (frame.type == FrameType::kHello) return handle_hello(frame);
+  if (!greeted_) return refuse({Code::kInvalid, "a connection begins with a greeting"});
+  if (frame.type == FrameType::kPing) return send(encode_empty(FrameType::kPong));
+  if (frame.type == FrameType::kJoinRequest) return handle_join(frame);
+  if (hello_.node_id == 0)
+    return refuse({Code::kRefused, "a node that is member of nothing may only ask to join"});
+  handle_member_frame(frame);
+}
+
+void Transport::Inbound::handle_hello(const Frame& frame) {
+  if (greeted_) return refuse({Code::kInvalid, "a second greeting on one connection"});
+  Result<Hello> hello = decode_hello(frame.body);
+  Status judged = hello ? check_versions(*hello) : hello.status();
+  if (judged) judged = transport_.delegate_.judge_greeting(*hello);
+  if (!judged) return refuse(judged);
+  greeted_ = true;
+  hello_ = std::move(*hello);
+  if (hello_.node_id != 0) connection_->set_max_body(kMaxFrameBody);
+  send(encode(HelloAck{transport_.delegate_.greeting(hello_.node_id)}));
+  transport_.greeted(*this);
+}
+
+void Transport::Inbound::handle_join(const Frame& frame) {
+  Result<JoinRequest> request = decode_join_request(frame.body);
+  if (!request) return refuse(request.status());
+  transport_.delegate_.handle_join(id_, *request);
+}
+
+void Transport::Inbound::handle_member_frame(const Frame& frame) {
+  switch (frame.type) {
+    case FrameType::kRaft: {
+      Result<Message> message = decode_message(frame.body);
+      if (!message) return refuse(message.status());
+      // Who speaks was settled by the greeting: a message in another's name is nobody's.
+      if (message->from == hello_.node_id) transport_.delegate_.handle_message(std::move(*message));
+      return;
+    }
+    case FrameType::kForwardRequest: {
+      Result<ForwardRequest> request = decode_forward_request(frame.body);
+      if (!request) return refuse(request.status());
+      return transport_.delegate_.handle_forward(id_, std::move(*request));
+    }
+    case FrameType::kReceiving:
+      return transport_.delegate_.handle_heard(hello_.node_id);
+    default:
+      return refuse({Code::kUnsupported, "an unexpected message arrived"});
+  }
+}
+
+void Transport::Inbound::on_partial(Connection&, FrameType type) {
+  if (greeted_ && hello_.node_id != 0 && type == FrameType::kRaft) transport_.note_partial(hello_.node_id);
+}
+
+void Transport::Inbound::on_closed(Connection&, const Status&) {
+  connection_ = nullptr;
+  transport_.forget(id_);
+}
+
+void Transport::Inbound::refuse(const Status& reason) {
+  if (connection_ == nullptr) return;
+  send(encode(Refusal{reason}));
+  Connection* connection = connection_;
+  connection_ = nullptr;
+  connection->close_when_sent();
+  transport_.forget(id_);
+}
+
+}  // namespace dqlite::raft::net

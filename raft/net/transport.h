@@ -1,0 +1,92 @@
+// The network of one node: its listener, the connections others made to it, and its links to other members.
+//
+// Used by the node on its loop thread alone; nothing blocks. Messages may be lost (a member that cannot be
+// reached, a queue that is full) and Raft repeats what matters. Every connection begins with a greeting that
+// the delegate judges: another cluster, an unknown version, a copied directory are refused with a sentence. A
+// hostile or broken sender costs its own connection and nothing else.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "raft/net/peer_link.h"
+
+namespace dqlite::raft::net {
+
+using ConnectionId = uint64_t;  // of an accepted connection; never used twice
+
+class TransportDelegate {
+ public:
+  virtual ~TransportDelegate() = default;
+  // Who this node is now, said to the member `peer` (0: to anybody).
+  virtual Hello greeting(NodeId peer) = 0;
+  // May this node talk to us? A failure is sent back as a refusal.
+  virtual Status judge_greeting(const Hello& hello) = 0;
+  // Is the node that answered the member `peer`?
+  virtual Status judge_answer(NodeId peer, const Hello& answer) = 0;
+  virtual void handle_message(Message message) = 0;
+  // A part of a message of `peer`, not whole yet, arrived [B13].
+  virtual void handle_heard(NodeId peer) = 0;
+  virtual void handle_join(ConnectionId from, const JoinRequest& request) = 0;
+  virtual void handle_forward(ConnectionId from, ForwardRequest request) = 0;
+  virtual void handle_forward_reply(NodeId from, const ForwardReply& reply) = 0;
+  // The link is gone: requests on it have an unknown outcome.
+  virtual void handle_link_lost(NodeId peer) = 0;
+};
+
+class Transport final : private PeerLinkDelegate {
+ public:
+  Transport(Context& context, TransportDelegate& delegate);
+  ~Transport() override;
+
+  // Binds and listens. kBusy with a sentence if the address is in use. `bound` gets the port that was chosen
+  // for 0.
+  Status listen(const Address& address, const sockaddr_storage& socket_address, Address& bound);
+  // Stops listening and closes every connection. The transport sends and receives nothing more.
+  void close();
+
+  // Where a member is reached. Creates or moves its link.
+  void set_peer(NodeId peer, const Address& address);
+  // Drops the links of everybody who is not in the list. Not from inside a delegate's call.
+  void keep_peers(const std::vector<NodeId>& peers);
+  [[nodiscard]] bool has_peer(NodeId peer) const { return links_.count(peer) != 0; }
+  // False: dropped.
+  bool send(const Message& message);
+  bool send_forward(NodeId peer, const ForwardRequest& request);
+  void wake(NodeId peer);
+  void reply(ConnectionId to, const JoinReply& reply);
+  void reply(ConnectionId to, const ForwardReply& reply);
+
+  void tick();
+  [[nodiscard]] uint64_t messages_sent() const { return messages_sent_; }
+  // Why the link to `peer` is not up, or ok.
+  [[nodiscard]] Status link_failure(NodeId peer) const;
+
+ private:
+  class Inbound;
+
+  Hello greeting_for(NodeId peer) override;
+  Status check_ack(NodeId peer, const Hello& answer) override;
+  void link_frame(NodeId peer, const Frame& frame) override;
+  void link_lost(NodeId peer) override;
+
+  void accept_one();
+  void forget(ConnectionId id);
+  Inbound* find(ConnectionId id);
+  void greeted(Inbound& inbound);
+  void note_partial(NodeId from);
+
+  Context& context_;
+  TransportDelegate& delegate_;
+  uv_tcp_t* listener_ = nullptr;
+  int listener_descriptor_ = -1;
+  bool closed_ = false;
+  ConnectionId next_id_ = 1;
+  std::map<ConnectionId, std::unique_ptr<Inbound>> inbound_;
+  std::vector<std::unique_ptr<Inbound>> forgotten_;  // may still be on the stack: freed by `tick`
+  std::map<NodeId, std::unique_ptr<PeerLink>> links_;
+  std::map<NodeId, uint64_t> partial_noted_ms_;
+  uint64_t messages_sent_ = 0;
+};
+
+}  // namespace dqlite::raft::net

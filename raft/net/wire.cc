@@ -1,0 +1,192 @@
+#include "raft/net/wire.h"
+
+namespace dqlite::raft::net {
+
+namespace {
+
+using codec::Reader;
+using codec::Writer;
+
+Status malformed(const char* what) {
+  return {Code::kCorrupt, std::string("a malformed ") + what + " arrived"};
+}
+
+// A code of another build's making must not become an enumerator that this one does not have.
+Code code_of(uint8_t value) {
+  return value <= static_cast<uint8_t>(Code::kPoisoned) ? static_cast<Code>(value) : Code::kUnsupported;
+}
+
+void write_cluster(Writer& writer, const ClusterId& id) {
+  writer.u64(id.high);
+  writer.u64(id.low);
+}
+
+ClusterId read_cluster(Reader& reader) {
+  ClusterId id;
+  id.high = reader.u64();
+  id.low = reader.u64();
+  return id;
+}
+
+Bytes hello_frame(FrameType type, const Hello& hello) {
+  Bytes frame(kFrameHeaderSize);
+  Writer writer(frame);
+  writer.u16(hello.min_version);
+  writer.u16(hello.max_version);
+  write_cluster(writer, hello.cluster_id);
+  writer.u64(hello.node_id);
+  writer.u64(hello.expected_id);
+  writer.u64(hello.instance);
+  writer.u64(hello.boot_counter);
+  writer.u64(hello.boot_nonce);
+  writer.text(hello.address);
+  return seal_frame(type, std::move(frame));
+}
+
+// Nothing is demanded of what follows the known fields: a later version may say more in its greeting.
+Result<Hello> read_hello(ByteView body, const char* what) {
+  Reader reader(body);
+  Hello hello;
+  hello.min_version = reader.u16();
+  hello.max_version = reader.u16();
+  hello.cluster_id = read_cluster(reader);
+  hello.node_id = reader.u64();
+  hello.expected_id = reader.u64();
+  hello.instance = reader.u64();
+  hello.boot_counter = reader.u64();
+  hello.boot_nonce = reader.u64();
+  hello.address = reader.text();
+  if (reader.failed()) return malformed(what);
+  return hello;
+}
+
+}  // namespace
+
+Bytes encode(const Hello& hello) {
+  return hello_frame(FrameType::kHello, hello);
+}
+Bytes encode(const HelloAck& ack) {
+  return hello_frame(FrameType::kHelloAck, ack.hello);
+}
+Bytes encode_empty(FrameType type) {
+  return seal_frame(type, Bytes(kFrameHeaderSize));
+}
+
+Bytes encode(const Refusal& refusal) {
+  Bytes frame(kFrameHeaderSize);
+  Writer writer(frame);
+  writer.u8(static_cast<uint8_t>(refusal.reason.code()));
+  writer.text(refusal.reason.sentence());
+  return seal_frame(FrameType::kRefusal, std::move(frame));
+}
+
+Bytes encode(const JoinRequest& request) {
+  Bytes frame(kFrameHeaderSize);
+  Writer writer(frame);
+  writer.u64(request.instance);
+  writer.text(request.address);
+  writer.text(request.target);
+  return seal_frame(FrameType::kJoinRequest, std::move(frame));
+}
+
+Bytes encode(const JoinReply& reply) {
+  Bytes frame(kFrameHeaderSize);
+  Writer writer(frame);
+  writer.u8(static_cast<uint8_t>(reply.code));
+  writer.text(reply.redirect);
+  writer.u64(reply.node_id);
+  write_cluster(writer, reply.cluster_id);
+  writer.u64(reply.leader);
+  writer.u64(reply.commit);
+  writer.text(reply.sentence);
+  return seal_frame(FrameType::kJoinReply, std::move(frame));
+}
+
+Bytes encode(const ForwardRequest& request) {
+  Bytes frame(kFrameHeaderSize);
+  Writer writer(frame);
+  writer.u64(request.request_id);
+  writer.blob(request.payload);
+  return seal_frame(FrameType::kForwardRequest, std::move(frame));
+}
+
+Bytes encode(const ForwardReply& reply) {
+  Bytes frame(kFrameHeaderSize);
+  Writer writer(frame);
+  writer.u64(reply.request_id);
+  writer.u8(static_cast<uint8_t>(reply.status.code()));
+  writer.u64(reply.index);
+  writer.text(reply.status.sentence());
+  return seal_frame(FrameType::kForwardReply, std::move(frame));
+}
+
+Result<Hello> decode_hello(ByteView body) {
+  return read_hello(body, "greeting");
+}
+
+Result<HelloAck> decode_hello_ack(ByteView body) {
+  Result<Hello> hello = read_hello(body, "answer to a greeting");
+  if (!hello) return hello.status();
+  return HelloAck{std::move(*hello)};
+}
+
+Result<Refusal> decode_refusal(ByteView body) {
+  Reader reader(body);
+  const Code code = code_of(reader.u8());
+  std::string sentence = reader.text();
+  if (!reader.finished() || code == Code::kOk) return malformed("refusal");
+  return Refusal{Status(code, std::move(sentence))};
+}
+
+Result<JoinRequest> decode_join_request(ByteView body) {
+  Reader reader(body);
+  JoinRequest request;
+  request.instance = reader.u64();
+  request.address = reader.text();
+  request.target = reader.text();
+  if (!reader.finished()) return malformed("request to join");
+  return request;
+}
+
+Result<JoinReply> decode_join_reply(ByteView body) {
+  Reader reader(body);
+  JoinReply reply;
+  const uint8_t code = reader.u8();
+  reply.redirect = reader.text();
+  reply.node_id = reader.u64();
+  reply.cluster_id = read_cluster(reader);
+  reply.leader = reader.u64();
+  reply.commit = reader.u64();
+  reply.sentence = reader.text();
+  const bool known =
+      code >= static_cast<uint8_t>(JoinCode::kMember) && code <= static_cast<uint8_t>(JoinCode::kRefused);
+  if (!reader.finished() || !known) return malformed("answer to a request to join");
+  reply.code = static_cast<JoinCode>(code);
+  const bool is_whole = reply.node_id != 0 && reply.cluster_id.is_set();
+  if (reply.code == JoinCode::kMember && !is_whole) return malformed("answer to a request to join");
+  return reply;
+}
+
+Result<ForwardRequest> decode_forward_request(ByteView body) {
+  Reader reader(body);
+  ForwardRequest request;
+  request.request_id = reader.u64();
+  const ByteView payload = reader.blob();
+  request.payload.assign(payload.begin(), payload.end());
+  if (!reader.finished()) return malformed("forwarded command");
+  return request;
+}
+
+Result<ForwardReply> decode_forward_reply(ByteView body) {
+  Reader reader(body);
+  ForwardReply reply;
+  reply.request_id = reader.u64();
+  const Code code = code_of(reader.u8());
+  reply.index = reader.u64();
+  std::string sentence = reader.text();
+  if (!reader.finished()) return malformed("answer to a forwarded command");
+  if (code != Code::kOk) reply.status = Status(code, std::move(sentence));
+  return reply;
+}
+
+}  // namespace dqlite::raft::net
