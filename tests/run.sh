@@ -1,0 +1,136 @@
+#!/bin/bash
+# Runs every test; installs what is missing and builds first. The last line is 'N passed, N failed'.
+#
+#   tests/run.sh                all of it
+#   tests/run.sh --quick        the build, the unit tests and the scripts for the sqlite3 shell
+#   tests/run.sh --long         all of it, with many more rounds of the tests that crash processes
+#   tests/run.sh --only NAME    one step (may be given again): see the list at the end of this file
+#
+# One line per step; what a step printed is in build/test-logs/NAME.log, and is shown if the step fails.
+set -u
+source "$(dirname "${BASH_SOURCE[0]}")/lib/setup.sh"
+
+only=()
+length=normal
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) length=quick ;;
+    --long) length=long ;;
+    --only) only+=("${2:?--only needs a name}") && shift ;;
+    *) fail "unknown option $1: --quick, --long or --only NAME" ;;
+  esac
+  shift
+done
+
+LOGS=$ROOT/build/test-logs
+passed=0
+failed=0
+
+# wanted NAME QUICK: is this step to be run? QUICK: 'quick' if it belongs to --quick.
+wanted() {
+  if [ ${#only[@]} -gt 0 ]; then
+    [[ " ${only[*]} " == *" $1 "* ]]
+  else
+    [ "$length" != quick ] || [ "$2" = quick ]
+  fi
+}
+
+# step NAME QUICK TITLE COMMAND...: runs the command in the root folder. It counts as one test, or as the
+# numbers of its own last line 'N passed, N failed'.
+step() {
+  local name=$1 quick=$2 title=$3 log=$LOGS/$1.log start=$SECONDS code good=1 bad=0 result=ok
+  shift 3
+  wanted "$name" "$quick" || return 0
+  steps_run+=("$name")
+  printf '%-8s %-64s ' "$name" "$title"
+  (cd "$ROOT" && "$@") >"$log" 2>&1 </dev/null
+  code=$?
+  if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    good=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]}
+  fi
+  if [ $code -ne 0 ]; then
+    result=FAILED
+    [ "$bad" -gt 0 ] || { bad=1 && [ "$good" -gt 1 ] || good=0; }
+  fi
+  [[ $(head -n 1 "$log") != "not checked"* ]] || { good=0 && result=skipped; }
+  passed=$((passed + good)) failed=$((failed + bad))
+  printf '%-7s %4d s\n' "$result" $((SECONDS - start))
+  [ $code -eq 0 ] || sed 's/^/    /' "$log" | tail -n 200
+}
+
+sources() {
+  find codec raft vfs extension tests -name '*.h' -o -name '*.cc' | sort
+}
+
+check_format() {
+  local version
+  version=$(clang-format --version | grep -o 'version [0-9]*')
+  if [ "$version" != "version 14" ]; then
+    echo "not checked: clang-format here is ${version:-unknown}; the sources follow 14, which formats differently"
+    return
+  fi
+  sources | xargs clang-format --dry-run -Werror
+}
+
+check_style() {
+  local files
+  files=$(sources | grep '\.cc$' | grep -v '^tests/')
+  # Two at a time per processor: each file is analysed alone.
+  echo "$files" | xargs -n 2 -P "$(nproc)" clang-tidy --quiet -p build-clang
+}
+
+build_with() {
+  local directory=$1 targets=() argument
+  shift
+  configure "$directory" "$@" && build "$directory"
+}
+
+# unit_tests DIRECTORY [ctest argument...]: the programs by ctest, their cases counted.
+unit_tests() {
+  local directory=$1 output code
+  shift
+  output=$(ctest --test-dir "$directory" --verbose --no-tests=error --timeout 300 -j "$(nproc)" "$@")
+  code=$?
+  echo "$output"
+  # CppUTest ends with 'OK (12 tests, ...)' or 'Errors (3 failures, 12 tests, ...)'; a program that died with neither.
+  echo "$output" | awk -v died="$code" '
+    match($0, /OK \([0-9]+ tests/) { split(substr($0, RSTART + 4), part, " "); good += part[1]; next }
+    match($0, /Errors \([0-9]+ failures, [0-9]+ tests/) {
+      split(substr($0, RSTART + 8), part, " "); bad += part[1]; good += part[3] - part[1]
+    }
+    END { if (died && !bad) bad = 1; printf "%d passed, %d failed\n", good, bad }'
+  return $code
+}
+
+address_tests() {
+  build_with build-address -DDQLITE_SANITIZE=address && unit_tests build-address
+}
+
+thread_tests() {
+  configure build-thread -DDQLITE_SANITIZE=thread && build build-thread test_vfs test_raft &&
+    TSAN_OPTIONS=halt_on_error=1 unit_tests build-thread -R '^(vfs|raft)$'
+}
+
+mkdir -p "$LOGS"
+start=$SECONDS
+steps_run=()
+install_missing "${BUILD_PACKAGES[@]}"
+wanted format full || wanted clang full || wanted tidy full && install_missing "${CHECK_PACKAGES[@]}"
+
+rounds=20
+[ "$length" = long ] && rounds=200
+
+step build   quick "build with gcc, warnings are errors"                       build_with build
+step unit    quick "unit tests"                                                unit_tests build
+step sql     quick "scripts for the sqlite3 shell"                             sql-tests/run.py
+step format  full  "clang-format"                                              check_format
+step process full  "real processes: kill -9, fork, hand-over, the library"      tests/process/run.py --rounds $rounds
+step address full  "unit tests under the address and undefined sanitizers"     address_tests
+step thread  full  "vfs and raft tests under the thread sanitizer"             thread_tests
+step clang   full  "build with clang and -Wthread-safety"                      build_with build-clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Debug
+step tidy    full  "clang-tidy"                                                check_style
+
+[ ${#steps_run[@]} -gt 0 ] || fail "no step is called ${only[*]}"
+echo "in $((SECONDS - start)) s"
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
