@@ -1,0 +1,338 @@
+// Moving a database file to its next checkpoint, or to its first.
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include "codec/checksum.h"
+#include "codec/page.h"
+#include "vfs/database_file_state.h"
+
+namespace dqlite::vfs {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::string text(uint64_t value) {
+  return std::to_string(value);
+}
+
+// The pages whose old content has to be kept: those that are overwritten or cut off, and page 1 for its
+// stamp.
+std::vector<uint32_t> pages_to_journal(const CheckpointRecord& base, const CheckpointRecord& next,
+                                       const std::vector<PageImage>& pages) {
+  std::vector<uint32_t> numbers;
+  if (base.page_count == 0) return numbers;
+  const uint32_t lock_page = lock_byte_page(base.page_size);
+  numbers.push_back(1);
+  for (const PageImage& page : pages) {
+    if (page.number > 1 && page.number <= base.page_count && page.number != lock_page)
+      numbers.push_back(page.number);
+  }
+  // All in `pages` are at or below next.page_count, so this stays ascending. With no page left, page 1 goes
+  // as well.
+  for (uint64_t number = std::max<uint64_t>(2, uint64_t{next.page_count} + 1); number <= base.page_count;
+       number++) {
+    if (number != lock_page) numbers.push_back(static_cast<uint32_t>(number));
+  }
+  return numbers;
+}
+
+// The pages whose content is in motion during the copy, ascending.
+std::vector<uint32_t> pages_in_motion(const CheckpointRecord& base, const CheckpointRecord& next,
+                                      const std::vector<PageImage>& pages) {
+  std::vector<uint32_t> numbers;
+  numbers.reserve(pages.size());
+  for (const PageImage& page : pages) numbers.push_back(page.number);
+  for (uint64_t number = uint64_t{next.page_count} + 1; number <= base.page_count; number++) {
+    numbers.push_back(static_cast<uint32_t>(number));
+  }
+  return numbers;
+}
+
+}  // namespace
+
+Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next,
+                                                const std::vector<PageImage>& pages,
+                                                std::chrono::steady_clock::time_point deadline) {
+  State& state = *state_;
+  if (!state.failure) return state.failure;
+  if (Status status = state.check_next(next, pages); !status) return status;
+  auto sums = state.sums_after(next, pages);
+  if (!sums) return sums.status();
+  if (Status status = state.lock->take_exclusive(deadline); !status) return status;
+  CheckpointCost cost;
+  if (Status status = state.carry_out(next, pages, *sums, cost); !status) return status;
+  if (Status status = state.lock->back_to_reserved(); !status) {
+    state.failure = status;
+    return status;
+  }
+  return cost;
+}
+
+Status DatabaseFile::State::check_next(const CheckpointRecord& next,
+                                       const std::vector<PageImage>& pages) const {
+  if (record.database == 0)
+    return {Code::kInvalid, path + " has no checkpoint record yet: establish the first one"};
+  if (next.database != record.database || next.name != record.name || next.index <= record.index) {
+    return {Code::kInvalid, "a checkpoint of " + path + " (database " + text(record.database) + " at index " +
+                                text(record.index) + ") cannot lead to database " + text(next.database) +
+                                ", \"" + next.name + "\", at index " + text(next.index)};
+  }
+  if (!codec::is_page_size(next.page_size) ||
+      (record.page_count != 0 && next.page_size != record.page_size)) {
+    return {Code::kInvalid, "a checkpoint of " + path + " cannot change the page size from " +
+                                text(record.page_size) + " to " + text(next.page_size)};
+  }
+  uint32_t last = 0;
+  for (const PageImage& page : pages) {
+    if (page.number <= last || page.number > next.page_count || !page.bytes ||
+        page.bytes->size() != next.page_size) {
+      return {Code::kInvalid, "page " + text(page.number) + " of a checkpoint of " + path + " to " +
+                                  text(next.page_count) + " pages is out of order, out of range or not " +
+                                  text(next.page_size) + " bytes long (the one before it is " + text(last) +
+                                  ")"};
+    }
+    last = page.number;
+  }
+  if (record.page_count == 0 && next.page_count != 0 && (pages.empty() || pages.front().number != 1)) {
+    return {Code::kInvalid, "the first pages of " + path + " do not begin with page 1"};
+  }
+  return Status::ok();
+}
+
+// Both sides of the border compute the rolling checksum; a page that was left out is found here, before it is
+// lost.
+Result<PageSums> DatabaseFile::State::sums_after(const CheckpointRecord& next,
+                                                 const std::vector<PageImage>& pages) const {
+  PageSums after = sums;
+  after.resize(next.page_count);
+  const uint32_t lock_page = lock_byte_page(next.page_size);
+  for (const PageImage& page : pages) {
+    if (page.number != lock_page) after.set(page.number, codec::page_hash(page.number, *page.bytes));
+  }
+  if (uint64_t total = after.total(); total != next.checksum) {
+    return Status(Code::kCorrupt, "the pages for the checkpoint of " + path + " at index " +
+                                      text(next.index) + " add up to " + text(total) + ", expected " +
+                                      text(next.checksum) + "; nothing was written");
+  }
+  return after;
+}
+
+// After `take_exclusive`. Without room on the disk all is undone and the file stays as it was; after any
+// other failure EXCLUSIVE is kept, so that nobody reads a mixture, until this object is gone and the journal
+// is what a reader finds.
+Status DatabaseFile::State::carry_out(const CheckpointRecord& next, const std::vector<PageImage>& pages,
+                                      PageSums& new_sums, CheckpointCost& cost) {
+  const std::vector<uint32_t> journalled = pages_to_journal(record, next, pages);
+  JournalMark mark;
+  mark.database = record.database;
+  mark.base_index = record.index;
+  mark.next_index = next.index;
+  mark.page_size = record.page_count != 0 ? record.page_size : next.page_size;
+  mark.base_page_count = record.page_count;
+  mark.record_count = static_cast<uint32_t>(journalled.size());
+
+  bool copied = false;
+  Status done = write_journal(mark, journalled, cost.bytes);
+  if (done) done = records->write(other(slot), next);
+  if (done) {
+    copied = true;
+    begin_copy(pages_in_motion(record, next, pages));
+    done = copy_pages(next, pages, cost);
+  }
+  if (done.code() == Code::kFull) {
+    if (Status undone = undo(mark, copied); undone) return done;
+  }
+  if (done) done = remove_journal();
+  if (!done) {
+    failure = done;
+    std::unique_lock<std::shared_mutex> guard(reads);
+    copy_failure = done;
+    return done;
+  }
+  const RecordSlot old_slot = slot;
+  slot = other(slot);
+  record = next;
+  found = {next.page_count == 0, next.page_size, next.page_count};
+  end_copy(next.page_size, next.page_count, std::move(new_sums));
+  // An old record that stays is found out by the stamp, and overwritten by the next checkpoint.
+  (void)records->remove(old_slot);
+  std::vector<uint32_t> changed;
+  for (const PageImage& page : pages) changed.push_back(page.number);
+  write_hints(&changed);
+  return Status::ok();
+}
+
+Status DatabaseFile::State::write_journal(const JournalMark& mark, const std::vector<uint32_t>& page_numbers,
+                                          uint64_t& bytes) {
+  auto journal = JournalWriter::create(files, journal_path, mark);
+  if (!journal) return journal.status();
+  const size_t pages_in_run = std::max<size_t>(1, kRunBytes / mark.page_size);
+  Bytes run(std::min(pages_in_run, std::max<size_t>(1, page_numbers.size())) * mark.page_size);
+  for (size_t i = 0; i < page_numbers.size();) {
+    size_t count = 1;
+    while (count < pages_in_run && i + count < page_numbers.size() &&
+           page_numbers[i + count] == page_numbers[i] + count) {
+      count++;
+    }
+    std::span<uint8_t> old = std::span(run).first(count * mark.page_size);
+    const uint64_t offset = uint64_t{page_numbers[i] - 1} * mark.page_size;
+    auto got = file->read(offset, old);
+    if (!got) return got.status();
+    if (*got != old.size()) {
+      return {Code::kCorrupt, path + " ends at byte " + text(offset + *got) + ", expected " +
+                                  text(uint64_t{mark.base_page_count} * mark.page_size)};
+    }
+    for (size_t k = 0; k < count; k++) {
+      Status added = journal->add(page_numbers[i + k], old.subspan(k * mark.page_size, mark.page_size));
+      if (!added) return added;
+    }
+    i += count;
+  }
+  if (Status status = journal->finish(); !status) return status;
+  bytes += journal->size_bytes();
+  // Before the first page is overwritten the journal must be found there after a power loss [B12].
+  return files.sync_directory(directory);
+}
+
+// The pages and the stamp, in place; adjacent pages in one write. Synced on return.
+Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages,
+                                       CheckpointCost& cost) {
+  const size_t size = next.page_size;
+  const uint32_t stamp = codec::stamp_of(next.index);
+  const uint32_t lock_page = lock_byte_page(next.page_size);
+  Bytes run;
+  uint32_t run_first = 0;
+  auto write_run = [&]() -> Status {
+    if (run.empty()) return Status::ok();
+    Status status = file->write(uint64_t{run_first - 1} * size, run);
+    cost.bytes += run.size();
+    run.clear();
+    return status;
+  };
+  run.reserve(std::min(std::max(kRunBytes, size), std::max<size_t>(1, pages.size()) * size));
+  for (const PageImage& page : pages) {
+    if (page.number == lock_page) continue;
+    const bool adjacent = !run.empty() && page.number == run_first + run.size() / size;
+    if (!adjacent || run.size() + size > kRunBytes) {
+      if (Status status = write_run(); !status) return status;
+      run_first = page.number;
+    }
+    run.insert(run.end(), page.bytes->begin(), page.bytes->end());
+    if (page.number == 1) {
+      codec::make_canonical_page1(run);
+      codec::stamp_page1(run, stamp);
+    }
+    cost.pages++;
+  }
+  if (Status status = write_run(); !status) return status;
+  if (next.page_count != 0 && (pages.empty() || pages.front().number != 1)) {
+    if (Status status = write_page1(stamp, next.page_size); !status) return status;
+    cost.pages++;
+    cost.bytes += size;
+  }
+  if (Status status = set_size(uint64_t{next.page_count} * size); !status) return status;
+  return file->sync();
+}
+
+Status DatabaseFile::State::write_page1(uint32_t stamp, uint32_t size) {
+  Bytes page(size);
+  auto got = file->read(0, page);
+  if (!got) return got.status();
+  if (*got != page.size()) return {Code::kCorrupt, path + " ends at byte " + text(*got) + ", in page 1"};
+  codec::make_canonical_page1(page);
+  codec::stamp_page1(page, stamp);
+  return file->write(0, page);
+}
+
+Status DatabaseFile::State::set_size(uint64_t size) {
+  auto stamp = file->stamp();
+  if (!stamp) return stamp.status();
+  return stamp->size_bytes == size ? Status::ok() : file->truncate(size);
+}
+
+Status DatabaseFile::State::remove_journal() {
+  if (Status status = files.remove(journal_path); !status) return status;
+  return files.sync_directory(directory);
+}
+
+// Back to where it was. The journal goes last: until then it leads there too.
+Status DatabaseFile::State::undo(const JournalMark& mark, bool copied) {
+  if (copied) {
+    if (Status status = roll_back(files, journal_path, mark, *file); !status) return status;
+  }
+  if (Status status = records->remove(other(slot)); !status) return status;
+  if (Status status = remove_journal(); !status) return status;
+  begin_copy({});
+  write_hints(nullptr);
+  return lock->back_to_reserved();
+}
+
+// The first record. An adopted file gets a checkpoint's header before it, through a journal: until the record
+// is durable it is a plain file like any other, with the content it had.
+Status DatabaseFile::State::adopt(const CheckpointRecord& first) {
+  if (record.database != 0 || first.database == 0 || first.index == 0 ||
+      !codec::is_page_size(first.page_size) || first.page_count != found.page_count ||
+      (!found.empty && first.page_size != found.page_size)) {
+    return {Code::kInvalid, "the first record of " + path + " (database " + text(first.database) +
+                                ", index " + text(first.index) + ") speaks of " + text(first.page_count) +
+                                " pages of " + text(first.page_size) + " bytes, found " +
+                                text(found.page_count) + " of " + text(found.page_size)};
+  }
+  // A stock connection in WAL mode holds SHARED as long as it lives and never asks for RESERVED.
+  if (Status status = lock->take_exclusive(Clock::now() + kOpenPatience); !status) return status;
+  if (Status status = check_adopted(first); !status) {
+    Status released = lock->back_to_reserved();
+    return released ? status : released;
+  }
+  if (Status status = remove_empty_wal(); !status) return status;
+  if (first.page_count != 0) {
+    JournalMark mark{first.database, 0, first.index, first.page_size, first.page_count, 1};
+    uint64_t bytes = 0;
+    if (Status status = write_journal(mark, {1}, bytes); !status) return status;
+    if (Status status = write_page1(codec::stamp_of(first.index), first.page_size); !status) return status;
+    if (Status status = file->sync(); !status) return status;
+  }
+  if (Status status = remove_journal(); !status) return status;
+  records.emplace(files, node_directory, first.database);
+  if (Status status = records->write(RecordSlot::kA, first); !status) return status;
+  slot = RecordSlot::kA;
+  record = first;
+  end_copy(first.page_size, first.page_count, sums);
+  write_hints(nullptr);
+  return lock->back_to_reserved();
+}
+
+// Under EXCLUSIVE: is the file still what was found and summed up?
+Status DatabaseFile::State::check_adopted(const CheckpointRecord& first) {
+  auto wal = wal_holds_something();
+  if (!wal) return wal.status();
+  auto stamp = file->stamp();
+  if (!stamp) return stamp.status();
+  if (*wal || stamp->size_bytes != uint64_t{found.page_count} * found.page_size ||
+      (summed_at && !(*summed_at == *stamp))) {
+    return {Code::kBusy,
+            "another program changed " + path + " while it was being adopted: close it there and try again"};
+  }
+  if (!summed_at) {
+    auto summed = sum_pages(first.page_size, first.page_count);
+    if (!summed) return summed.status();
+    end_copy(first.page_size, first.page_count, std::move(*summed));
+  }
+  if (uint64_t total = sums.total(); total != first.checksum) {
+    return {Code::kInvalid, "the first record of " + path + " has the checksum " + text(first.checksum) +
+                                ", its pages add up to " + text(total)};
+  }
+  return Status::ok();
+}
+
+// The end of the record and the page sums: what spares the next open from reading the whole file. Neither is
+// needed for anything else, so a failure to write them is none of the checkpoint's.
+void DatabaseFile::State::write_hints(const std::vector<uint32_t>* changed) {
+  Status written = changed != nullptr ? sums.save_changed(files, records->sums_path(), *changed)
+                                      : sums.save(files, records->sums_path());
+  auto stamp = file->stamp();
+  if (written && stamp) (void)records->write_end(slot, record, *stamp);
+}
+
+}  // namespace dqlite::vfs

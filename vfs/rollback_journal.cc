@@ -1,0 +1,235 @@
+#include "vfs/rollback_journal.h"
+
+#include <array>
+#include <cstring>
+
+#include "codec/checksum.h"
+#include "codec/page.h"
+
+namespace dqlite::vfs {
+namespace {
+
+constexpr std::array<uint8_t, 8> kMagic = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+constexpr char kMarkMagic[] = "dqliteJ1";
+constexpr size_t kHeaderSize = 512;
+constexpr size_t kCountEnd = 12;  // magic and number of records, written last
+constexpr size_t kMarkOffset = 28;
+constexpr size_t kRecordsChecksumOffset = 60;
+constexpr size_t kHeaderChecksumOffset = 68;
+constexpr size_t kRecordOverhead = 8;
+constexpr size_t kBufferSize = 256 * 1024;
+
+void put_big(uint8_t* out, uint32_t value) {
+  for (int i = 0; i < 4; i++) out[i] = static_cast<uint8_t>(value >> (8 * (3 - i)));
+}
+
+uint32_t get_big(const uint8_t* in) {
+  return (uint32_t{in[0]} << 24) | (uint32_t{in[1]} << 16) | (uint32_t{in[2]} << 8) | in[3];
+}
+
+void put_little(uint8_t* out, uint64_t value) {
+  for (int i = 0; i < 8; i++) out[i] = static_cast<uint8_t>(value >> (8 * i));
+}
+
+uint64_t get_little(const uint8_t* in) {
+  uint64_t value = 0;
+  for (int i = 7; i >= 0; i--) value = (value << 8) | in[i];
+  return value;
+}
+
+// Two journals of one base hold the same old pages, so records an earlier one left on the disk could do no
+// harm.
+uint32_t nonce_of(const JournalMark& mark) {
+  Bytes bytes;
+  codec::Writer out(bytes);
+  out.u64(mark.database);
+  out.u64(mark.base_index);
+  return codec::checksum32(bytes);
+}
+
+// SQLite's pager_cksum.
+uint32_t sum_of(ByteView page, uint32_t nonce) {
+  uint32_t sum = nonce;
+  for (int64_t i = static_cast<int64_t>(page.size()) - 200; i > 0; i -= 200)
+    sum += page[static_cast<size_t>(i)];
+  return sum;
+}
+
+std::array<uint8_t, kHeaderSize> header_of(const JournalMark& mark, uint64_t records_checksum) {
+  std::array<uint8_t, kHeaderSize> header{};
+  std::memcpy(header.data(), kMagic.data(), kMagic.size());
+  put_big(&header[8], mark.record_count);
+  put_big(&header[12], nonce_of(mark));
+  put_big(&header[16], mark.base_page_count);
+  put_big(&header[20], kHeaderSize);
+  put_big(&header[24], mark.page_size);
+  std::memcpy(&header[kMarkOffset], kMarkMagic, 8);
+  put_little(&header[36], mark.database);
+  put_little(&header[44], mark.base_index);
+  put_little(&header[52], mark.next_index);
+  put_little(&header[kRecordsChecksumOffset], records_checksum);
+  put_little(&header[kHeaderChecksumOffset], codec::checksum(ByteView(header).first(kHeaderChecksumOffset)));
+  return header;
+}
+
+JournalMark mark_from(ByteView header) {
+  JournalMark mark;
+  mark.record_count = get_big(&header[8]);
+  mark.base_page_count = get_big(&header[16]);
+  mark.page_size = get_big(&header[24]);
+  mark.database = get_little(&header[36]);
+  mark.base_index = get_little(&header[44]);
+  mark.next_index = get_little(&header[52]);
+  return mark;
+}
+
+Status damaged(const std::string& path, const std::string& what) {
+  return {Code::kCorrupt, "the checkpoint journal " + path + " is damaged: " + what};
+}
+
+// Calls visit(page_number, page) for each record, in order; checks each one's sum. Gives the chained
+// checksum.
+template <typename Visit>
+Result<uint64_t> for_each_record(DataFile& journal, const std::string& path, const JournalMark& mark,
+                                 Visit visit) {
+  const uint32_t nonce = nonce_of(mark);
+  const size_t size = mark.page_size + kRecordOverhead;
+  Bytes record(size);
+  uint64_t checksum = 0;
+  for (uint32_t i = 0; i < mark.record_count; i++) {
+    const uint64_t offset = kHeaderSize + uint64_t{i} * size;
+    auto got = journal.read(offset, record);
+    if (!got) return got.status();
+    ByteView page = ByteView(record).subspan(4, mark.page_size);
+    uint32_t page_number = get_big(record.data());
+    if (*got != size || page_number == 0 || page_number > mark.base_page_count ||
+        get_big(&record[size - 4]) != sum_of(page, nonce)) {
+      return damaged(path, "the record at offset " + std::to_string(offset) + " fails its sum");
+    }
+    checksum = codec::checksum(record, checksum);
+    if (Status status = visit(page_number, page); !status) return status;
+  }
+  return checksum;
+}
+
+Status check_whole(DataFile& journal, const std::string& path, ByteView header, uint64_t file_size,
+                   JournalMark& mark) {
+  if (get_little(&header[kHeaderChecksumOffset]) != codec::checksum(header.first(kHeaderChecksumOffset))) {
+    return damaged(path, "its header fails its checksum");
+  }
+  mark = mark_from(header);
+  uint64_t expected = kHeaderSize + uint64_t{mark.record_count} * (mark.page_size + kRecordOverhead);
+  if (!codec::is_page_size(mark.page_size) || file_size != expected) {
+    return damaged(path,
+                   "it has " + std::to_string(file_size) + " bytes, expected " + std::to_string(expected));
+  }
+  auto checksum = for_each_record(journal, path, mark, [](uint32_t, ByteView) { return Status::ok(); });
+  if (!checksum) return checksum.status();
+  if (*checksum != get_little(&header[kRecordsChecksumOffset])) {
+    return damaged(path, "its records fail their checksum");
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+JournalWriter::JournalWriter(std::shared_ptr<DataFile> file, const JournalMark& mark)
+    : file_(std::move(file)), mark_(mark), written_(kHeaderSize) {
+  buffer_.reserve(
+      std::min<uint64_t>(kBufferSize, uint64_t{mark.record_count} * (mark.page_size + kRecordOverhead)));
+}
+
+Result<JournalWriter> JournalWriter::create(Files& files, const std::string& path, const JournalMark& mark) {
+  auto file = files.open(path, true);
+  if (!file) return file.status();
+  return JournalWriter(std::move(*file), mark);
+}
+
+Status JournalWriter::add(uint32_t page_number, ByteView page) {
+  const size_t size = mark_.page_size + kRecordOverhead;
+  if (!buffer_.empty() && buffer_.size() + size > kBufferSize) {
+    if (Status status = flush(); !status) return status;
+  }
+  const size_t start = buffer_.size();
+  buffer_.resize(start + size);
+  put_big(&buffer_[start], page_number);
+  std::memcpy(&buffer_[start + 4], page.data(), page.size());
+  put_big(&buffer_[start + size - 4], sum_of(page, nonce_of(mark_)));
+  records_checksum_ = codec::checksum(ByteView(buffer_).subspan(start, size), records_checksum_);
+  added_++;
+  return Status::ok();
+}
+
+Status JournalWriter::flush() {
+  if (buffer_.empty()) return Status::ok();
+  if (Status status = file_->write(written_, buffer_); !status) return status;
+  written_ += buffer_.size();
+  buffer_.clear();
+  return Status::ok();
+}
+
+Status JournalWriter::finish() {
+  if (added_ != mark_.record_count) {
+    return {Code::kInvalid, "a checkpoint journal was given " + std::to_string(added_) + " pages, expected " +
+                                std::to_string(mark_.record_count)};
+  }
+  if (Status status = flush(); !status) return status;
+  auto header = header_of(mark_, records_checksum_);
+  auto unfinished = header;
+  std::memset(unfinished.data(), 0, kCountEnd);
+  if (Status status = file_->write(0, unfinished); !status) return status;
+  if (Status status = file_->sync(); !status) return status;
+  if (Status status = file_->write(0, ByteView(header).first(kCountEnd)); !status) return status;
+  return file_->sync();
+}
+
+uint64_t JournalWriter::size_bytes() const {
+  return written_ + buffer_.size();
+}
+
+Result<FoundJournal> inspect_journal(Files& files, const std::string& path) {
+  FoundJournal found;
+  auto file = files.open(path, false);
+  if (file.status().code() == Code::kNotFound) return found;
+  if (!file) return file.status();
+  auto stamp = (*file)->stamp();
+  if (!stamp) return stamp.status();
+  std::array<uint8_t, kHeaderSize> header{};
+  auto got = (*file)->read(0, header);
+  if (!got) return got.status();
+  if (*got == 0 || header[0] == 0) {
+    found.state = JournalState::kInert;
+    return found;
+  }
+  if (*got < kHeaderSize || std::memcmp(&header[kMarkOffset], kMarkMagic, 8) != 0) {
+    found.state = JournalState::kForeign;
+    return found;
+  }
+  Status whole = check_whole(**file, path, header, stamp->size_bytes, found.mark);
+  if (!whole && whole.code() != Code::kCorrupt) return whole;
+  found.state = whole ? JournalState::kWhole : JournalState::kDamaged;
+  found.damage = whole.sentence();
+  return found;
+}
+
+Status roll_back(Files& files, const std::string& path, const JournalMark& mark, DataFile& database) {
+  auto journal = files.open(path, false);
+  if (!journal) return journal.status();
+  // What a killed process wrote may still be in the page cache alone, and SQLite syncs a hot journal too
+  // [A12].
+  if (Status status = (*journal)->sync(); !status) return status;
+  auto put_back = [&](uint32_t page_number, ByteView page) {
+    return database.write(uint64_t{page_number - 1} * mark.page_size, page);
+  };
+  auto done = for_each_record(**journal, path, mark, put_back);
+  if (!done) return done.status();
+  auto stamp = database.stamp();
+  if (!stamp) return stamp.status();
+  const uint64_t size = uint64_t{mark.base_page_count} * mark.page_size;
+  if (stamp->size_bytes != size) {
+    if (Status status = database.truncate(size); !status) return status;
+  }
+  return database.sync();
+}
+
+}  // namespace dqlite::vfs
