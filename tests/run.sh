@@ -111,6 +111,10 @@ thread_tests() {
     TSAN_OPTIONS=halt_on_error=1 unit_tests build-thread -R '^(vfs|raft)$'
 }
 
+example() {
+  examples/cluster.sh && examples/cluster.sh
+}
+
 mkdir -p "$LOGS"
 start=$SECONDS
 steps_run=()
@@ -124,6 +128,7 @@ step build   quick "build with gcc, warnings are errors"                       b
 step unit    quick "unit tests"                                                unit_tests build
 step sql     quick "scripts for the sqlite3 shell"                             sql-tests/run.py
 step format  full  "clang-format"                                              check_format
+step example full  "examples/cluster.sh, twice in a row"                       example
 step process full  "real processes: kill -9, fork, hand-over, the library"      tests/process/run.py --rounds $rounds
 step address full  "unit tests under the address and undefined sanitizers"     address_tests
 step thread  full  "vfs and raft tests under the thread sanitizer"             thread_tests
