@@ -1,8 +1,9 @@
 // The members of a cluster, as one immutable value that a log entry carries.
 //
-// A configuration takes effect when its entry is appended and is rolled back when the entry is truncated. Changes are
-// made one voter at a time (Ongaro's dissertation, 4.1), so that any two consecutive configurations share a majority;
-// the five conditions of a change are checked in raft/core/membership.cc. Pure; any thread.
+// A configuration takes effect when its entry is appended and is rolled back when the entry is truncated.
+// Changes are made one voter at a time (Ongaro's dissertation, 4.1), so that any two consecutive
+// configurations share a majority; the five conditions of a change are checked in raft/core/membership.cc.
+// Pure; any thread.
 #pragma once
 
 #include <optional>
@@ -25,14 +26,15 @@ struct Configuration {
   bool operator==(const Configuration&) const = default;
 };
 
-// Format: u8 version (1), u32 count, then per member u64 id, u64 instance, u8 role, text address.
+// Format: u8 version (1), u32 count, then per member u64 id, u64 instance, u8 role, u8 promote
+// (0 or 1), text address.
 Bytes encode(const Configuration& configuration);
 Result<Configuration> decode_configuration(ByteView bytes);
 
 // The state that precedes the first entry of a log: what a snapshot or a compaction leaves in its place.
 struct LogStart {
-  EntryId last;                  // the newest entry that is no longer in the log; 0/0 for a whole log
-  Configuration configuration;   // the last one COMMITTED at or below `last` (raft.md 1.5 e)
+  EntryId last;                 // the newest entry that is no longer in the log; 0/0 for a whole log
+  Configuration configuration;  // the last one COMMITTED at or below `last` (raft.md 1.5 e)
   Index configuration_index = 0;
 };
 

@@ -1,8 +1,9 @@
 // The Raft consensus of one member, as a pure state machine.
 //
-// No clock, thread, socket, file, random device or log line of its own. Time comes in as ticks, randomness as a seed,
-// messages and disk completions as calls; what must be stored, sent, applied and answered comes out of `take()`. The
-// node's loop thread and the simulator drive the same class; it is used by one thread at a time.
+// No clock, thread, socket, file, random device or log line of its own. Time comes in as ticks, randomness as
+// a seed, messages and disk completions as calls; what must be stored, sent, applied and answered comes out
+// of `take()`. The node's loop thread and the simulator drive the same class; it is used by one thread at a
+// time.
 //
 // The driver's duties, after any number of inputs:
 //   1. `Output out = core.take()`
@@ -12,10 +13,10 @@
 //   5. answer proposals, reads, transfers and log reads
 //
 // What it implements: pre-vote whose rejection carries the voter's own term, vote withholding, check-quorum,
-// leadership transfer, learners, one membership change at a time with the five conditions (raft.md 1.5), commit by
-// count only in the leader's own term, ReadIndex with numbered rounds, windows by count and bytes, term-based back-up on
-// mismatch, the leader's disk in parallel with its sends, tokens against the append ABA race, compare-and-append for
-// proposals, a leader with a hung disk that stops its heartbeats.
+// leadership transfer, learners, one membership change at a time with the five conditions (raft.md 1.5),
+// commit by count only in the leader's own term, ReadIndex with numbered rounds, windows by count and bytes,
+// term-based back-up on mismatch, the leader's disk in parallel with its sends, tokens against the append ABA
+// race, compare-and-append for proposals, a leader with a hung disk that stops its heartbeats.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +35,9 @@ namespace dqlite::raft {
 
 struct CoreOptions {
   NodeId self = 0;
-  uint64_t seed = 1;              // of the election time-outs
+  uint64_t seed = 1;  // of the election time-outs
   int heartbeat_ticks = 2;
-  int election_ticks = 20;        // the shortest time-out; the longest is just under twice that
+  int election_ticks = 20;                   // the shortest time-out; the longest is just under twice that
   size_t max_message_bytes = 1 << 20;        // entries of one AppendRequest; a single larger entry goes alone
   size_t max_inflight_messages = 64;         // per follower
   size_t max_inflight_bytes = 16 << 20;      // per follower
@@ -67,10 +68,11 @@ struct Base {
 
 struct Proposal {
   ProposalId id = 0;
-  // The term in which its content was computed; 0 for a content that depends on nothing. The core appends only if it
-  // leads in this very term, and every base is the newest entry of its stream: the one this leader appended last for
-  // it in this term or, if none, one from before this term's no-op. One refusal refuses everything of the term that
-  // names a refused or later base, since their bases do not exist.
+  // The term in which its content was computed; 0 for a content that depends on nothing. The core appends
+  // only if it leads in this very term, and every base is the newest entry of its stream: the one this leader
+  // appended last for it in this term or, if none, one from before this term's no-op, or the entry that
+  // created the stream (a stream's name is that entry's index). One refusal refuses everything of the term
+  // that names a refused or later base, since their bases do not exist.
   Term term = 0;
   std::vector<Base> bases;
   SharedBytes payload;
@@ -78,23 +80,23 @@ struct Proposal {
 
 // Something to make durable. Persists are carried out in order; several may share one sync.
 struct Persist {
-  uint64_t token = 0;                     // ascending, never reused
-  std::optional<HardState> hard_state;    // before the entries
-  Index truncate_from = 0;                // remove this and all later entries first; 0: nothing
-  std::vector<Entry> entries;             // contiguous
-  Index commit = 0;                       // the commit index known now, recorded with the batch [A2]
-  std::vector<Message> after;             // to be sent when durable
+  uint64_t token = 0;                   // ascending, never reused
+  std::optional<HardState> hard_state;  // before the entries
+  Index truncate_from = 0;              // remove this and all later entries first; 0: nothing
+  std::vector<Entry> entries;           // contiguous
+  Index commit = 0;                     // the commit index known now, recorded with the batch [A2]
+  std::vector<Message> after;           // to be sent when durable
 };
 
 struct ProposalOutcome {
   ProposalId id = 0;
-  Status status;    // ok: appended as `entry`; else why it was refused, having had no effect
+  Status status;  // ok: appended as `entry`; else why it was refused, having had no effect
   EntryId entry;
 };
 
 struct ReadOutcome {
   uint64_t id = 0;
-  Status status;    // ok: leadership was confirmed after the read came in; wait until `index` is applied
+  Status status;  // ok: leadership was confirmed after the read came in; wait until `index` is applied
   Index index = 0;
 };
 
@@ -102,7 +104,7 @@ struct ReadOutcome {
 struct LogReadRequest {
   NodeId peer = 0;
   Index from = 0;
-  Index to = 0;     // inclusive
+  Index to = 0;  // inclusive
   size_t max_bytes = 0;
 };
 
@@ -121,7 +123,7 @@ struct LeadershipEvent {
 struct Output {
   std::vector<Persist> persist;
   std::vector<Message> send;
-  Index apply_to = 0;                    // 0: nothing new
+  Index apply_to = 0;                       // 0: nothing new
   std::vector<LeadershipEvent> leadership;  // in order
   std::vector<ProposalOutcome> proposals;
   std::vector<ReadOutcome> reads;
@@ -156,27 +158,40 @@ class Core {
   // Any bytes of `peer` arrived, of a message that is not whole yet: counts as contact [B13].
   void heard_from(NodeId peer);
   void persisted(uint64_t token);
+  // Entries up to `index` are applied. Before the first `take`: what the state machine's durable state holds
+  // already, which is committed even if the log does not say so.
   void applied(Index index);
   void propose(Proposal proposal);
-  // Leader only; confirms leadership in `term` (0: any) with a round begun now. Fails at once on another node.
+  // Leader only; confirms leadership in `term` (0: any) with a round begun now. Fails at once on another
+  // node.
   void read(uint64_t id, Term term);
   // Leader only. `target` 0: the most up-to-date voter. Ends in `Output::transfer`.
   void transfer(NodeId target);
-  // The first entry of a cluster: a configuration of this node alone, committed like any entry. Only on an empty log
-  // whose start is 0, or an adopted start whose configuration is empty.
+  // The first entry of a cluster: a configuration of this node alone, committed like any entry. Only on an
+  // empty log whose start is 0, or an adopted start whose configuration is empty.
   Status bootstrap(uint64_t instance, const std::string& address);
   // Leader only, one at a time: returns a refusal, or ok with the index of the configuration entry.
-  Result<Index> add_member(uint64_t instance, const std::string& address);   // as a standby; promoted when caught up
+  Result<Index> add_member(uint64_t instance,
+                           const std::string& address);  // as a standby; promoted when caught up
+  // To kVoter: at once if it has caught up, else the member becomes a standby that is promoted when it has.
+  // To any other role: stays there until the next call.
   Result<Index> change_role(NodeId id, MemberRole role);
   Result<Index> change_address(NodeId id, const std::string& address);
   Result<Index> remove_member(NodeId id);
-  void entries_read(NodeId peer, std::vector<Entry> entries);  // the answer to a LogReadRequest; empty: unreadable
+  void entries_read(NodeId peer,
+                    std::vector<Entry> entries);  // the answer to a LogReadRequest; empty: unreadable
   void snapshot_sent(NodeId peer, EntryId last, bool ok);
-  // A snapshot became durable here and the log starts behind it.
+  // A snapshot became durable here and the log starts behind it, empty. From the chunk with `done` on (which
+  // comes out only when no entry is on its way to the disk) until one of these two calls, no entry is
+  // accepted, so the log may be reset without a race.
   void snapshot_installed(const LogStart& start);
+  // The stream whose last chunk came out was given up: its checksum was wrong, or the state machine refused
+  // it.
+  void snapshot_failed();
   // The log's prefix up to `start.last` was dropped.
   void compacted(const LogStart& start);
-  // A node with a database in doubt, or still without a cluster id of its own, votes and stores but does not campaign.
+  // A node with a database in doubt, or still without a cluster id of its own, votes and stores but does not
+  // campaign.
   void set_may_campaign(bool may_campaign);
   void peer_unreachable(NodeId peer);
 
@@ -192,7 +207,7 @@ class Core {
   [[nodiscard]] Index applied_index() const;
   [[nodiscard]] Index durable_index() const;  // entries at or below are on this node's disk
   [[nodiscard]] EntryId last() const;
-  [[nodiscard]] const Configuration& configuration() const;    // the newest in the log
+  [[nodiscard]] const Configuration& configuration() const;  // the newest in the log
   // The last configuration committed at or below `index`, and its term: what a LogStart at `index` needs.
   [[nodiscard]] Result<LogStart> log_start_at(Index index) const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;

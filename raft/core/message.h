@@ -13,28 +13,30 @@
 namespace dqlite::raft {
 
 struct VoteRequest {
-  bool pre_vote = false;      // `term` of the message is then the term the sender would campaign in
-  bool transfer = false;      // asked by the leader itself (TimeoutNow): voters with a live leader answer too
-  EntryId last;               // the candidate's newest entry
+  bool pre_vote = false;  // `term` of the message is then the term the sender would campaign in
+  bool transfer = false;  // asked by the leader itself (TimeoutNow): voters with a live leader answer too
+  EntryId last;           // the candidate's newest entry
 };
 
 struct VoteResponse {
   bool pre_vote = false;
-  bool granted = false;       // a granted pre-vote carries the asked term; a rejection the voter's own
+  bool granted = false;  // a granted pre-vote carries the asked term; a rejection the voter's own
 };
 
 struct AppendRequest {
-  EntryId previous;           // the entry before the first of `entries`
-  Index commit = 0;           // the leader's commit index
-  uint64_t read_round = 0;    // the newest ReadIndex round begun; echoed
-  std::vector<Entry> entries; // contiguous, ascending; empty: heartbeat or probe
+  EntryId previous;            // the entry before the first of `entries`
+  Index commit = 0;            // the leader's commit index
+  uint64_t read_round = 0;     // the newest ReadIndex round begun; echoed
+  std::vector<Entry> entries;  // contiguous, ascending; empty: heartbeat or probe
 };
 
 struct AppendResponse {
   bool rejected = false;
-  Index match = 0;            // accepted: durable and equal to the leader's up to here
-  EntryId hint;               // rejected: largest entry at or below `previous` that may match
-  Index last = 0;             // the follower's newest index
+  // Accepted: durable and equal to the leader's up to here. Rejected: the `previous.index` that was refused,
+  // so that the leader knows a late rejection from a fresh one.
+  Index match = 0;
+  EntryId hint{};  // rejected: largest entry at or below `previous` that may match
+  Index last = 0;  // the follower's newest index
   uint64_t read_round = 0;
 };
 
@@ -43,23 +45,23 @@ struct TimeoutNow {};
 
 // One piece of a snapshot's byte stream. The stream is the state machine's own; Raft adds where it stands.
 struct SnapshotChunk {
-  uint64_t stream = 0;        // names one sending of one snapshot
-  EntryId last;               // the log position it stands for
-  Bytes configuration;        // encoded, with its index
+  uint64_t stream = 0;  // names one sending of one snapshot
+  EntryId last;         // the log position it stands for
+  Bytes configuration;  // encoded, with its index
   Index configuration_index = 0;
   uint64_t offset = 0;
-  uint64_t total = 0;         // the stream's whole length
+  uint64_t total = 0;  // the stream's whole length
   SharedBytes data;
-  uint64_t data_checksum = 0; // codec::checksum of `data`
-  uint64_t total_checksum = 0; // of the whole stream; set in the last chunk only
+  uint64_t data_checksum = 0;   // codec::checksum of `data`
+  uint64_t total_checksum = 0;  // of the whole stream; set in the last chunk only
   bool done = false;
 };
 
 struct SnapshotAck {
   uint64_t stream = 0;
-  uint64_t next_offset = 0;   // bytes stored so far
-  bool installed = false;     // durable, and the log starts behind it
-  bool failed = false;        // the receiver gave this stream up: begin a new one
+  uint64_t next_offset = 0;  // bytes stored so far
+  bool installed = false;    // durable, and the log starts behind it
+  bool failed = false;       // the receiver gave this stream up: begin a new one
 };
 
 using Body = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, TimeoutNow, SnapshotChunk,

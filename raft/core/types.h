@@ -12,8 +12,8 @@ namespace dqlite::raft {
 
 using Term = uint64_t;   // 0: before any election
 using Index = uint64_t;  // position in the log, from 1; 0: before the first entry
-// The index of the configuration entry that added the member (1 for the node that bootstrapped), so that an id
-// is never used twice in one cluster. 0: no member yet.
+// The index of the configuration entry that added the member (1 for the node that bootstrapped), so that an
+// id is never used twice in one cluster. 0: no member yet.
 using NodeId = uint64_t;
 
 // Names one entry for good: two logs that hold the same (index, term) hold the same entry there.
@@ -54,10 +54,14 @@ enum class MemberRole : uint8_t {
 
 struct Member {
   NodeId id = 0;
-  // Drawn at random by the node before it first asks to join: finds a repeated request, and a copied directory.
+  // Drawn at random by the node before it first asks to join: finds a repeated request, and a copied
+  // directory.
   uint64_t instance = 0;
   std::string address;  // host:port as other members reach it
   MemberRole role = MemberRole::kStandby;
+  // A standby that wants to vote: the leader makes it a voter when it has caught up
+  // (raft/core/membership.cc).
+  bool promote = false;
   bool operator==(const Member&) const = default;
 };
 

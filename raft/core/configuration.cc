@@ -1,0 +1,95 @@
+#include "raft/core/configuration.h"
+
+#include <algorithm>
+
+namespace dqlite::raft {
+
+namespace {
+
+constexpr uint8_t kVersion = 1;
+constexpr size_t kSmallestMember = 8 + 8 + 1 + 1 + 4;
+
+Status corrupt(const std::string& what, size_t offset) {
+  return {Code::kCorrupt, "configuration entry: " + what + " at byte " + std::to_string(offset)};
+}
+
+}  // namespace
+
+const Member* Configuration::find(NodeId id) const {
+  for (const Member& member : members) {
+    if (member.id == id) return &member;
+  }
+  return nullptr;
+}
+
+const Member* Configuration::find_instance(uint64_t instance) const {
+  for (const Member& member : members) {
+    if (member.instance == instance) return &member;
+  }
+  return nullptr;
+}
+
+bool Configuration::is_voter(NodeId id) const {
+  const Member* member = find(id);
+  return member != nullptr && member->role == MemberRole::kVoter;
+}
+
+size_t Configuration::voter_count() const {
+  return static_cast<size_t>(std::count_if(members.begin(), members.end(), [](const Member& member) {
+    return member.role == MemberRole::kVoter;
+  }));
+}
+
+Bytes encode(const Configuration& configuration) {
+  Bytes bytes;
+  codec::Writer writer(bytes);
+  writer.u8(kVersion);
+  writer.u32(static_cast<uint32_t>(configuration.members.size()));
+  for (const Member& member : configuration.members) {
+    writer.u64(member.id);
+    writer.u64(member.instance);
+    writer.u8(static_cast<uint8_t>(member.role));
+    writer.u8(member.promote ? 1 : 0);
+    writer.text(member.address);
+  }
+  return bytes;
+}
+
+Result<Configuration> decode_configuration(ByteView bytes) {
+  codec::Reader reader(bytes);
+  const uint8_t version = reader.u8();
+  if (reader.failed()) return corrupt("it is empty", 0);
+  if (version != kVersion) {
+    return Status(Code::kUnsupported, "configuration entry: version " + std::to_string(version) +
+                                          ", this build knows " + std::to_string(kVersion) +
+                                          ": upgrade this node");
+  }
+  const uint32_t count = reader.u32();
+  if (reader.failed() || count > reader.remaining() / kSmallestMember) {
+    return corrupt(
+        std::to_string(count) + " members do not fit into " + std::to_string(bytes.size()) + " bytes", 1);
+  }
+  Configuration configuration;
+  NodeId previous = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const size_t offset = reader.position();
+    Member member;
+    member.id = reader.u64();
+    member.instance = reader.u64();
+    const uint8_t role = reader.u8();
+    const uint8_t promote = reader.u8();
+    member.address = reader.text();
+    if (reader.failed()) return corrupt("it ends within a member", offset);
+    if (member.id <= previous) return corrupt("ids do not ascend", offset);
+    if (role < 1 || role > 3) return corrupt("unknown role " + std::to_string(role), offset);
+    if (promote > 1) return corrupt("unknown promotion flag " + std::to_string(promote), offset);
+    member.role = static_cast<MemberRole>(role);
+    member.promote = promote == 1;
+    previous = member.id;
+    configuration.members.push_back(std::move(member));
+  }
+  if (!reader.finished()) return corrupt("bytes are left over", reader.position());
+  return configuration;
+}
+
+}  // namespace dqlite::raft
