@@ -16,7 +16,6 @@ constexpr size_t kMagicSize = 8;
 constexpr uint32_t kVersion = 1;
 constexpr size_t kBlockSize = 4096;
 constexpr size_t kEndSize = kMagicSize + 4 * 8 + 8;
-constexpr size_t kFrameSize = kMagicSize + 4 + 8;  // of a record, without its body
 
 ByteView magic(const char* text) {
   return {reinterpret_cast<const uint8_t*>(text), kMagicSize};

@@ -14,8 +14,9 @@ using R = RecordsLeft;
 using enum Recovery;
 
 // With one record no header is "newer": that column repeats "other".
+// clang-format off
 constexpr Row kTable[] = {
-    // journal     records  header is older  newer           blank           other
+    // journal   records  header is older  newer          blank          other
     // Nothing was going on, or it had ended.
     {J::kNone, R::kOne, kKeepOlder, kRefuseChange, kRefuseChange, kRefuseChange},
     // A stock connection rolled back, or the copy was finished and only the old record was still there.
@@ -37,6 +38,7 @@ constexpr Row kTable[] = {
     {J::kForeign, R::kOne, kRefuseJournal, kRefuseJournal, kRefuseJournal, kRefuseJournal},
     {J::kForeign, R::kTwo, kRefuseJournal, kRefuseJournal, kRefuseJournal, kRefuseJournal},
 };
+// clang-format on
 
 }  // namespace
 
