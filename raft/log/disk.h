@@ -1,12 +1,14 @@
 // The operating system's files as the log needs them, and the seam at which tests inject faults.
 //
-// Everything below raft/log goes through this class: open, read, write, sync, rename, unlink. `PosixDisk` is the real
-// one; a test's disk keeps unsynced bytes apart and drops, tears or damages them. Calls block; any thread, one
-// thread at a time per file.
+// Everything below raft/log goes through this class: open, read, write, sync, rename, unlink. `PosixDisk` is
+// the real one; a test's disk keeps unsynced bytes apart and drops, tears or damages them. Calls block; any
+// thread. On one file, reads may run beside each other and beside one write or sync. Codes: kFull (no space,
+// quota), kNotFound, kRefused (a file to be created is there), else kIo.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 

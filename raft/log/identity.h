@@ -1,17 +1,22 @@
 // Who this node is: the durable facts about a node directory that outlive every process, and the lock on it.
 //
-// `<node directory>/identity` (two copies, checksummed, written by temp + sync + rename + directory sync) and
-// `<node directory>/lock` (an open-file-description lock that holds the owner's pid as text). The boot counter is raised
-// and durable before `open` returns; peers keep the highest they saw, so that a copied or restored directory is found
-// out [B7]. Called from the thread that opens the node.
+// `<node directory>/identity` and `peers` (two copies, checksummed, written by temp + sync + rename +
+// directory sync) and
+// `<node directory>/lock` (an open-file-description lock that holds the owner's pid as text). The boot
+// counter is raised and durable before `open` returns; peers keep the highest they saw, so that a copied or
+// restored directory is found out [B7]. Called from the thread that opens the node, but for what says
+// otherwise. A failed write is kIo or kFull, and leaves on disk what was there before.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "codec/status.h"
 #include "raft/core/types.h"
+#include "raft/log/directory_lock.h"
 #include "raft/log/disk.h"
 
 namespace dqlite::raft {
@@ -25,15 +30,16 @@ struct ClusterId {
 };
 
 struct Identity {
-  uint64_t instance = 0;      // drawn once, at the directory's creation
-  NodeId node_id = 0;         // 0: new, member of nothing
+  uint64_t instance = 0;  // drawn once, at the directory's creation
+  NodeId node_id = 0;     // 0: new, member of nothing
   ClusterId cluster_id;
   uint64_t boot_counter = 0;  // of the present life
   uint64_t boot_nonce = 0;    // drawn for the present life, not kept
   std::string listen;         // as given, or empty
   std::string join_target;    // a join that was begun and has not ended: forbids bootstrap
   int timeout_ms = 5000;
-  // Where the directory was when it was written: machine-id, device and inode. A mismatch means copied or moved.
+  // Where the directory was when it was created or last accepted: machine-id, device and inode. A mismatch
+  // with where it is means copied or moved.
   std::string machine_id;
   uint64_t device = 0;
   uint64_t inode = 0;
@@ -41,27 +47,53 @@ struct Identity {
 
 class IdentityFile {
  public:
-  // Takes the lock, creates or reads the identity and raises the boot counter. kBusy if another process holds the lock,
-  // with a sentence naming its pid, or "a child of dead pid N" if that process is gone.
+  // Takes the lock, creates or reads the identity and raises the boot counter. kBusy if another process holds
+  // the lock, with a sentence naming its pid, or "a child of dead pid N" if that process is gone. kCorrupt if
+  // neither copy of the identity is valid, or the file is missing where a log is.
   static Result<std::unique_ptr<IdentityFile>> open(Disk& disk, const std::string& directory);
   ~IdentityFile();  // releases the lock
 
   [[nodiscard]] const Identity& identity() const { return identity_; }
-  // True if the directory lies on another machine, device or inode than when it was last opened.
+  // True if the directory lies on another machine, device or inode than where it was created or last
+  // accepted. It stays true from open to open until the place is accepted: a second start must not make a
+  // copy pass for the original [B7].
   [[nodiscard]] bool was_copied() const { return was_copied_; }
-  // Durable on return.
+  // The directory is the true one, wherever it lies now. Durable on return.
+  Status accept_location();
+  // Durable on return. `boot_nonce` is not kept.
   Status save(const Identity& identity);
+
+  // The highest boot counter that this peer ever showed: durable on return, written only when raised (so
+  // nearly never). A hello with a lower counter, or an equal one and another nonce, comes from a copied or
+  // restored directory [B7]. These two may be called from any thread, beside each other and the rest.
+  Status remember_peer(uint64_t instance, uint64_t boot_counter);
+  [[nodiscard]] uint64_t peer_boot_counter(uint64_t instance) const;  // 0: never seen
+
   // In a forked child: closes the lock's descriptor without giving up the parent's lock.
   void close_after_fork();
 
  private:
   IdentityFile(Disk& disk, std::string directory) : disk_(disk), directory_(std::move(directory)) {}
+  Status load();
+  Status create();
+  Status load_peers();
+  Status find_location();
 
   Disk& disk_;
   std::string directory_;
+  DirectoryLock lock_;
   Identity identity_;
+  uint64_t sequence_ = 0;  // of the identity's writings
   bool was_copied_ = false;
-  int lock_descriptor_ = -1;
+  // Where the directory lies now.
+  std::string machine_id_;
+  uint64_t device_ = 0;
+  uint64_t inode_ = 0;
+
+  std::mutex writing_;        // the turn to write `peers`; held over the disk calls of remember_peer alone
+  mutable std::mutex mutex_;  // guards peers_; never held over a disk call
+  std::map<uint64_t, uint64_t> peers_;
+  uint64_t peers_sequence_ = 0;  // guarded by writing_
 };
 
 }  // namespace dqlite::raft
