@@ -20,6 +20,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -87,10 +88,16 @@ class DatabaseFile {
   Result<CheckpointCost> checkpoint(const CheckpointRecord& next, const std::vector<PageImage>& pages,
                                     std::chrono::steady_clock::time_point deadline);
 
+  // Replaces the whole content by another copy of the same database (an arrived snapshot), by the same steps and with the same
+  // safety as a checkpoint, in bounded memory: pages that are equal are left alone. `source` gives each page from 1 to
+  // next.page_count, canonical, and may be asked twice.
+  using PageSource = std::function<Status(uint32_t page_number, std::span<uint8_t> out)>;
+  Result<CheckpointCost> replace(const CheckpointRecord& next, const PageSource& source,
+                                 std::chrono::steady_clock::time_point deadline);
+
   [[nodiscard]] const CheckpointRecord& record() const;
   [[nodiscard]] bool has_record() const { return record().database != 0; }
   [[nodiscard]] const std::string& path() const;
-  // A second page image source of the same content, for installing a snapshot: see vfs/snapshot.h.
 
   ~DatabaseFile();
 

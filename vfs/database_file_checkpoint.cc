@@ -10,87 +10,96 @@
 namespace dqlite::vfs {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 std::string text(uint64_t value) {
   return std::to_string(value);
 }
 
-// The pages whose old content has to be kept: those that are overwritten or cut off, and page 1 for its
-// stamp.
+// The pages whose old content has to be kept: those that are overwritten or cut off, and page 1 for its stamp.
 std::vector<uint32_t> pages_to_journal(const CheckpointRecord& base, const CheckpointRecord& next,
-                                       const std::vector<PageImage>& pages) {
+                                       const std::vector<uint32_t>& overwritten) {
   std::vector<uint32_t> numbers;
   if (base.page_count == 0) return numbers;
   const uint32_t lock_page = lock_byte_page(base.page_size);
   numbers.push_back(1);
-  for (const PageImage& page : pages) {
-    if (page.number > 1 && page.number <= base.page_count && page.number != lock_page)
-      numbers.push_back(page.number);
+  for (uint32_t number : overwritten) {
+    if (number > 1 && number <= base.page_count) numbers.push_back(number);
   }
-  // All in `pages` are at or below next.page_count, so this stays ascending. With no page left, page 1 goes
-  // as well.
-  for (uint64_t number = std::max<uint64_t>(2, uint64_t{next.page_count} + 1); number <= base.page_count;
-       number++) {
+  // All that are overwritten are at or below next.page_count, so this stays ascending.
+  for (uint64_t number = std::max<uint64_t>(2, uint64_t{next.page_count} + 1); number <= base.page_count; number++) {
     if (number != lock_page) numbers.push_back(static_cast<uint32_t>(number));
   }
   return numbers;
 }
 
-// The pages whose content is in motion during the copy, ascending.
+// The pages that have no certain content during the copy, ascending.
 std::vector<uint32_t> pages_in_motion(const CheckpointRecord& base, const CheckpointRecord& next,
-                                      const std::vector<PageImage>& pages) {
-  std::vector<uint32_t> numbers;
-  numbers.reserve(pages.size());
-  for (const PageImage& page : pages) numbers.push_back(page.number);
+                                      std::vector<uint32_t> overwritten) {
   for (uint64_t number = uint64_t{next.page_count} + 1; number <= base.page_count; number++) {
-    numbers.push_back(static_cast<uint32_t>(number));
+    overwritten.push_back(static_cast<uint32_t>(number));
   }
-  return numbers;
+  return overwritten;
 }
 
 }  // namespace
 
-Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next,
-                                                const std::vector<PageImage>& pages,
+Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next, const std::vector<PageImage>& pages,
                                                 std::chrono::steady_clock::time_point deadline) {
   State& state = *state_;
   if (!state.failure) return state.failure;
-  if (Status status = state.check_next(next, pages); !status) return status;
-  auto sums = state.sums_after(next, pages);
-  if (!sums) return sums.status();
-  if (Status status = state.lock->take_exclusive(deadline); !status) return status;
-  CheckpointCost cost;
-  if (Status status = state.carry_out(next, pages, *sums, cost); !status) return status;
-  if (Status status = state.lock->back_to_reserved(); !status) {
-    state.failure = status;
-    return status;
+  if (Status status = state.check_next(next); !status) return status;
+  if (Status status = state.check_pages(next, pages); !status) return status;
+  NewPages changed;
+  changed.sums_after = state.sums;
+  changed.sums_after.resize(next.page_count);
+  const uint32_t lock_page = lock_byte_page(next.page_size);
+  for (const PageImage& page : pages) {
+    if (page.number == lock_page) continue;
+    changed.numbers.push_back(page.number);
+    changed.sums_after.set(page.number, codec::page_hash(page.number, *page.bytes));
   }
-  return cost;
+  // Asked for in order, so the search goes on where it stopped.
+  auto position = pages.begin();
+  changed.source = [&pages, position](uint32_t number, std::span<uint8_t> out) mutable {
+    if (position == pages.end() || position->number > number) position = pages.begin();
+    while (position->number != number) ++position;
+    std::memcpy(out.data(), position->bytes->data(), out.size());
+    return Status::ok();
+  };
+  return state.move_to(next, std::move(changed), deadline);
 }
 
-Status DatabaseFile::State::check_next(const CheckpointRecord& next,
-                                       const std::vector<PageImage>& pages) const {
-  if (record.database == 0)
-    return {Code::kInvalid, path + " has no checkpoint record yet: establish the first one"};
+Result<CheckpointCost> DatabaseFile::replace(const CheckpointRecord& next, const PageSource& source,
+                                             std::chrono::steady_clock::time_point deadline) {
+  State& state = *state_;
+  if (!state.failure) return state.failure;
+  if (Status status = state.check_next(next); !status) return status;
+  auto changed = state.compare_all(next, source);
+  if (!changed) return changed.status();
+  return state.move_to(next, std::move(*changed), deadline);
+}
+
+Status DatabaseFile::State::check_next(const CheckpointRecord& next) const {
+  if (record.database == 0) return {Code::kInvalid, path + " has no checkpoint record yet: establish the first one"};
   if (next.database != record.database || next.name != record.name || next.index <= record.index) {
     return {Code::kInvalid, "a checkpoint of " + path + " (database " + text(record.database) + " at index " +
-                                text(record.index) + ") cannot lead to database " + text(next.database) +
-                                ", \"" + next.name + "\", at index " + text(next.index)};
+                                text(record.index) + ") cannot lead to database " + text(next.database) + ", \"" +
+                                next.name + "\", at index " + text(next.index)};
   }
-  if (!codec::is_page_size(next.page_size) ||
-      (record.page_count != 0 && next.page_size != record.page_size)) {
-    return {Code::kInvalid, "a checkpoint of " + path + " cannot change the page size from " +
-                                text(record.page_size) + " to " + text(next.page_size)};
+  if (!codec::is_page_size(next.page_size) || (record.page_count != 0 && next.page_size != record.page_size)) {
+    return {Code::kInvalid, "a checkpoint of " + path + " cannot change the page size from " + text(record.page_size) +
+                                " to " + text(next.page_size)};
   }
+  return Status::ok();
+}
+
+Status DatabaseFile::State::check_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages) const {
   uint32_t last = 0;
   for (const PageImage& page : pages) {
     if (page.number <= last || page.number > next.page_count || !page.bytes ||
         page.bytes->size() != next.page_size) {
       return {Code::kInvalid, "page " + text(page.number) + " of a checkpoint of " + path + " to " +
                                   text(next.page_count) + " pages is out of order, out of range or not " +
-                                  text(next.page_size) + " bytes long (the one before it is " + text(last) +
-                                  ")"};
+                                  text(next.page_size) + " bytes long (the one before it is " + text(last) + ")"};
     }
     last = page.number;
   }
@@ -100,30 +109,57 @@ Status DatabaseFile::State::check_next(const CheckpointRecord& next,
   return Status::ok();
 }
 
-// Both sides of the border compute the rolling checksum; a page that was left out is found here, before it is
-// lost.
-Result<PageSums> DatabaseFile::State::sums_after(const CheckpointRecord& next,
-                                                 const std::vector<PageImage>& pages) const {
-  PageSums after = sums;
-  after.resize(next.page_count);
+// By the bytes and not by the page sums: a page that rotted here is replaced as well.
+Result<NewPages> DatabaseFile::State::compare_all(const CheckpointRecord& next, const PageSource& source) {
+  NewPages changed;
+  changed.source = source;
+  changed.sums_after.resize(next.page_count);
   const uint32_t lock_page = lock_byte_page(next.page_size);
-  for (const PageImage& page : pages) {
-    if (page.number != lock_page) after.set(page.number, codec::page_hash(page.number, *page.bytes));
+  Bytes theirs(next.page_size), ours(next.page_size);
+  for (uint64_t i = 1; i <= next.page_count; i++) {
+    const uint32_t number = static_cast<uint32_t>(i);
+    if (number == lock_page) continue;
+    if (Status status = source(number, theirs); !status) return status;
+    changed.sums_after.set(number, codec::page_hash(number, theirs));
+    size_t size = 0;
+    if (number <= record.page_count) {
+      auto got = file->read((i - 1) * next.page_size, ours);
+      if (!got) return got.status();
+      size = *got;
+      if (number == 1) codec::make_canonical_page1(ours);
+    }
+    if (size != ours.size() || ours != theirs) changed.numbers.push_back(number);
   }
-  if (uint64_t total = after.total(); total != next.checksum) {
-    return Status(Code::kCorrupt, "the pages for the checkpoint of " + path + " at index " +
-                                      text(next.index) + " add up to " + text(total) + ", expected " +
-                                      text(next.checksum) + "; nothing was written");
-  }
-  return after;
+  return changed;
 }
 
-// After `take_exclusive`. Without room on the disk all is undone and the file stays as it was; after any
-// other failure EXCLUSIVE is kept, so that nobody reads a mixture, until this object is gone and the journal
-// is what a reader finds.
-Status DatabaseFile::State::carry_out(const CheckpointRecord& next, const std::vector<PageImage>& pages,
-                                      PageSums& new_sums, CheckpointCost& cost) {
-  const std::vector<uint32_t> journalled = pages_to_journal(record, next, pages);
+// Both sides of the border compute the rolling checksum: a page that was left out is found here, before it is lost.
+Status DatabaseFile::State::check_sums(const CheckpointRecord& next, const PageSums& after) const {
+  if (uint64_t total = after.total(); total != next.checksum) {
+    return {Code::kCorrupt, "the pages for the checkpoint of " + path + " at index " + text(next.index) +
+                                " add up to " + text(total) + ", expected " + text(next.checksum) +
+                                "; nothing was written"};
+  }
+  return Status::ok();
+}
+
+Result<CheckpointCost> DatabaseFile::State::move_to(const CheckpointRecord& next, NewPages pages,
+                                                    FileLock::Deadline deadline) {
+  if (Status status = check_sums(next, pages.sums_after); !status) return status;
+  if (Status status = lock->take_exclusive(deadline); !status) return status;
+  CheckpointCost cost;
+  if (Status status = carry_out(next, pages, cost); !status) return status;
+  if (Status status = lock->back_to_reserved(); !status) {
+    failure = status;
+    return status;
+  }
+  return cost;
+}
+
+// After `take_exclusive`. Without room on the disk all is undone and the file stays as it was; after any other failure
+// EXCLUSIVE is kept, so that nobody reads a mixture, until this object is gone and the journal is what a reader finds.
+Status DatabaseFile::State::carry_out(const CheckpointRecord& next, NewPages& pages, CheckpointCost& cost) {
+  const std::vector<uint32_t> journalled = pages_to_journal(record, next, pages.numbers);
   JournalMark mark;
   mark.database = record.database;
   mark.base_index = record.index;
@@ -137,7 +173,7 @@ Status DatabaseFile::State::carry_out(const CheckpointRecord& next, const std::v
   if (done) done = records->write(other(slot), next);
   if (done) {
     copied = true;
-    begin_copy(pages_in_motion(record, next, pages));
+    begin_copy(pages_in_motion(record, next, pages.numbers));
     done = copy_pages(next, pages, cost);
   }
   if (done.code() == Code::kFull) {
@@ -154,12 +190,10 @@ Status DatabaseFile::State::carry_out(const CheckpointRecord& next, const std::v
   slot = other(slot);
   record = next;
   found = {next.page_count == 0, next.page_size, next.page_count};
-  end_copy(next.page_size, next.page_count, std::move(new_sums));
+  end_copy(next.page_size, next.page_count, std::move(pages.sums_after));
   // An old record that stays is found out by the stamp, and overwritten by the next checkpoint.
   (void)records->remove(old_slot);
-  std::vector<uint32_t> changed;
-  for (const PageImage& page : pages) changed.push_back(page.number);
-  write_hints(&changed);
+  write_hints(&pages.numbers);
   return Status::ok();
 }
 
@@ -196,37 +230,33 @@ Status DatabaseFile::State::write_journal(const JournalMark& mark, const std::ve
 }
 
 // The pages and the stamp, in place; adjacent pages in one write. Synced on return.
-Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages,
-                                       CheckpointCost& cost) {
+Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, const NewPages& pages, CheckpointCost& cost) {
   const size_t size = next.page_size;
   const uint32_t stamp = codec::stamp_of(next.index);
-  const uint32_t lock_page = lock_byte_page(next.page_size);
-  Bytes run;
-  uint32_t run_first = 0;
-  auto write_run = [&]() -> Status {
-    if (run.empty()) return Status::ok();
-    Status status = file->write(uint64_t{run_first - 1} * size, run);
-    cost.bytes += run.size();
-    run.clear();
-    return status;
-  };
-  run.reserve(std::min(std::max(kRunBytes, size), std::max<size_t>(1, pages.size()) * size));
-  for (const PageImage& page : pages) {
-    if (page.number == lock_page) continue;
-    const bool adjacent = !run.empty() && page.number == run_first + run.size() / size;
-    if (!adjacent || run.size() + size > kRunBytes) {
-      if (Status status = write_run(); !status) return status;
-      run_first = page.number;
+  const size_t pages_in_run = kRunBytes / size;
+  Bytes buffer(std::min(pages_in_run, std::max<size_t>(1, pages.numbers.size())) * size);
+  for (size_t i = 0; i < pages.numbers.size();) {
+    const uint32_t first = pages.numbers[i];
+    size_t count = 0;
+    while (count < pages_in_run && i + count < pages.numbers.size() && pages.numbers[i + count] == first + count) {
+      std::span<uint8_t> page = std::span(buffer).subspan(count * size, size);
+      const uint32_t number = pages.numbers[i + count];
+      if (Status status = pages.source(number, page); !status) return status;
+      if (codec::page_hash(number, page) != pages.sums_after.of(number)) {
+        return {Code::kCorrupt, "page " + text(number) + " for the checkpoint of " + path + " at index " +
+                                    text(next.index) + " changed while it was copied"};
+      }
+      if (number == 1) codec::stamp_page1(page, stamp);
+      count++;
     }
-    run.insert(run.end(), page.bytes->begin(), page.bytes->end());
-    if (page.number == 1) {
-      codec::make_canonical_page1(run);
-      codec::stamp_page1(run, stamp);
+    if (Status status = file->write(uint64_t{first - 1} * size, ByteView(buffer).first(count * size)); !status) {
+      return status;
     }
-    cost.pages++;
+    cost.pages += static_cast<uint32_t>(count);
+    cost.bytes += count * size;
+    i += count;
   }
-  if (Status status = write_run(); !status) return status;
-  if (next.page_count != 0 && (pages.empty() || pages.front().number != 1)) {
+  if (next.page_count != 0 && (pages.numbers.empty() || pages.numbers.front() != 1)) {
     if (Status status = write_page1(stamp, next.page_size); !status) return status;
     cost.pages++;
     cost.bytes += size;
@@ -266,64 +296,6 @@ Status DatabaseFile::State::undo(const JournalMark& mark, bool copied) {
   begin_copy({});
   write_hints(nullptr);
   return lock->back_to_reserved();
-}
-
-// The first record. An adopted file gets a checkpoint's header before it, through a journal: until the record
-// is durable it is a plain file like any other, with the content it had.
-Status DatabaseFile::State::adopt(const CheckpointRecord& first) {
-  if (record.database != 0 || first.database == 0 || first.index == 0 ||
-      !codec::is_page_size(first.page_size) || first.page_count != found.page_count ||
-      (!found.empty && first.page_size != found.page_size)) {
-    return {Code::kInvalid, "the first record of " + path + " (database " + text(first.database) +
-                                ", index " + text(first.index) + ") speaks of " + text(first.page_count) +
-                                " pages of " + text(first.page_size) + " bytes, found " +
-                                text(found.page_count) + " of " + text(found.page_size)};
-  }
-  // A stock connection in WAL mode holds SHARED as long as it lives and never asks for RESERVED.
-  if (Status status = lock->take_exclusive(Clock::now() + kOpenPatience); !status) return status;
-  if (Status status = check_adopted(first); !status) {
-    Status released = lock->back_to_reserved();
-    return released ? status : released;
-  }
-  if (Status status = remove_empty_wal(); !status) return status;
-  if (first.page_count != 0) {
-    JournalMark mark{first.database, 0, first.index, first.page_size, first.page_count, 1};
-    uint64_t bytes = 0;
-    if (Status status = write_journal(mark, {1}, bytes); !status) return status;
-    if (Status status = write_page1(codec::stamp_of(first.index), first.page_size); !status) return status;
-    if (Status status = file->sync(); !status) return status;
-  }
-  if (Status status = remove_journal(); !status) return status;
-  records.emplace(files, node_directory, first.database);
-  if (Status status = records->write(RecordSlot::kA, first); !status) return status;
-  slot = RecordSlot::kA;
-  record = first;
-  end_copy(first.page_size, first.page_count, sums);
-  write_hints(nullptr);
-  return lock->back_to_reserved();
-}
-
-// Under EXCLUSIVE: is the file still what was found and summed up?
-Status DatabaseFile::State::check_adopted(const CheckpointRecord& first) {
-  auto wal = wal_holds_something();
-  if (!wal) return wal.status();
-  auto stamp = file->stamp();
-  if (!stamp) return stamp.status();
-  if (*wal || stamp->size_bytes != uint64_t{found.page_count} * found.page_size ||
-      (summed_at && !(*summed_at == *stamp))) {
-    return {Code::kBusy,
-            "another program changed " + path + " while it was being adopted: close it there and try again"};
-  }
-  if (!summed_at) {
-    auto summed = sum_pages(first.page_size, first.page_count);
-    if (!summed) return summed.status();
-    end_copy(first.page_size, first.page_count, std::move(*summed));
-  }
-  if (uint64_t total = sums.total(); total != first.checksum) {
-    return {Code::kInvalid, "the first record of " + path + " has the checksum " + text(first.checksum) +
-                                ", its pages add up to " + text(total)};
-  }
-  return Status::ok();
 }
 
 // The end of the record and the page sums: what spares the next open from reading the whole file. Neither is

@@ -21,6 +21,13 @@ constexpr auto kOpenPatience = std::chrono::seconds(5);
 // Adjacent pages are read and written in runs of at most this many bytes.
 constexpr size_t kRunBytes = 256 * 1024;
 
+// What a checkpoint brings: the pages that get new content, ascending, and where it is had from.
+struct NewPages {
+  std::vector<uint32_t> numbers;
+  DatabaseFile::PageSource source;
+  PageSums sums_after;
+};
+
 struct DatabaseFile::State {
   State(Files& files_in, std::string directory_in, std::string node_directory_in)
       : files(files_in), directory(std::move(directory_in)), node_directory(std::move(node_directory_in)) {}
@@ -40,19 +47,23 @@ struct DatabaseFile::State {
   Result<PageSums> sum_pages(uint32_t page_size, uint32_t page_count);
 
   // Checkpoint (database_file_checkpoint.cc).
-  Status check_next(const CheckpointRecord& next, const std::vector<PageImage>& pages) const;
-  Result<PageSums> sums_after(const CheckpointRecord& next, const std::vector<PageImage>& pages) const;
+  Status check_next(const CheckpointRecord& next) const;
+  Status check_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages) const;
+  Result<NewPages> compare_all(const CheckpointRecord& next, const PageSource& source);
+  Status check_sums(const CheckpointRecord& next, const PageSums& after) const;
+  Result<CheckpointCost> move_to(const CheckpointRecord& next, NewPages pages, FileLock::Deadline deadline);
+  Status carry_out(const CheckpointRecord& next, NewPages& pages, CheckpointCost& cost);
   Status write_journal(const JournalMark& mark, const std::vector<uint32_t>& page_numbers, uint64_t& bytes);
-  Status copy_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages, CheckpointCost& cost);
-  Status write_page1(uint32_t stamp, uint32_t page_size);
+  Status copy_pages(const CheckpointRecord& next, const NewPages& pages, CheckpointCost& cost);
+  Status write_page1(uint32_t stamp, uint32_t size);
   Status set_size(uint64_t size);
   Status remove_journal();
-  Status carry_out(const CheckpointRecord& next, const std::vector<PageImage>& pages, PageSums& new_sums,
-                   CheckpointCost& cost);
   Status undo(const JournalMark& mark, bool copied);
+  void write_hints(const std::vector<uint32_t>* changed);
+
+  // The first record (database_file_adopt.cc).
   Status adopt(const CheckpointRecord& first);
   Status check_adopted(const CheckpointRecord& first);
-  void write_hints(const std::vector<uint32_t>* changed);
 
   // Reads (database_file.cc).
   void begin_copy(std::vector<uint32_t> page_numbers);

@@ -1,8 +1,9 @@
 // What the databases of a node need of the consensus.
 //
-// Implemented by the extension over raft::Node, and by fakes in tests. `vfs` and `raft` do not know each other: indexes
-// and terms are plain numbers here. Called by application threads (and the checkpoint thread); the other direction
-// (entries, role changes, fates of proposals) arrives at vfs::DatabaseSet on the applier thread.
+// Implemented by the extension over raft::Node, and by fakes in tests. `vfs` and `raft` do not know each
+// other: indexes and terms are plain numbers here. Called by application threads (and the checkpoint thread);
+// the other direction (entries, role changes, fates of proposals) arrives at vfs::DatabaseSet on the applier
+// thread.
 #pragma once
 
 #include <chrono>
@@ -45,7 +46,8 @@ class Replicator {
   virtual ~Replicator() = default;
 
   [[nodiscard]] virtual Standing standing() = 0;  // cheap
-  // Makes a new node a cluster of one. `adopted`: a database file that existed before becomes the first state [B8].
+  // Makes a new node a cluster of one. `adopted`: a database file that existed before becomes the first state
+  // [B8].
   virtual Status bootstrap(bool adopted, Deadline deadline) = 0;
   // Never waits; the fate arrives at the DatabaseSet.
   virtual void propose(ReplicatedProposal proposal) = 0;
@@ -56,6 +58,8 @@ class Replicator {
   // False until a restarted node knows all it acknowledged in its last life to be committed [A2].
   [[nodiscard]] virtual bool is_caught_up() = 0;
   virtual Status wait_caught_up(Deadline deadline) = 0;
+  // Asks whoever leads for a checkpoint of the cluster; the index of its entry, committed.
+  virtual Result<uint64_t> request_checkpoint(Deadline deadline) = 0;
   // A checkpoint became durable: the log may be cut.
   virtual void checkpoint_done() = 0;
   // The reason for kFailed, and who leads: for sentences.

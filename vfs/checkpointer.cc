@@ -1,0 +1,187 @@
+#include "vfs/checkpointer.h"
+
+#include <algorithm>
+
+#include "codec/command.h"
+#include "vfs/database_set.h"
+#include "vfs/error_codes.h"
+#include "vfs/quiet_thread.h"
+
+namespace dqlite::vfs {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+// How long one attempt waits for stock readers of one file.
+constexpr milliseconds kLockWait{500};
+// This node's disk may be a moment behind the commit index: the pause before looking again.
+constexpr milliseconds kDurableWait{2};
+// A proposal that went under is made again after this time.
+constexpr std::chrono::seconds kProposalLife{5};
+
+struct Pending {
+  uint64_t frames = 0;
+  uint64_t bytes = 0;
+};
+
+Pending pending_frames(DatabaseSet& databases) {
+  Pending sum;
+  for (Database* database : databases.databases()) {
+    sum.frames += database->wal_frames();
+    sum.bytes += database->wal_bytes();
+  }
+  return sum;
+}
+
+}  // namespace
+
+Checkpointer::Checkpointer(DatabaseSet& databases, Replicator& replicator)
+    : databases_(databases), replicator_(replicator) {
+  thread_ = start_quiet_thread("dqlite-ckpt", [this] { run(); });
+}
+
+Checkpointer::~Checkpointer() {
+  stop();
+}
+
+void Checkpointer::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+    done_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Checkpointer::request(uint64_t index) {
+  std::lock_guard lock(mutex_);
+  requested_ = std::max(requested_, index);
+  wake_.notify_all();
+}
+
+void Checkpointer::frames_published(uint64_t frames, uint64_t bytes) {
+  bool first = frames > 0 && !armed_.exchange(true);
+  bool due = (frames >= kDueFrames || bytes >= kDueBytes) && !due_known_.exchange(true);
+  if (!first && !due) return;
+  std::lock_guard lock(mutex_);
+  if (first) first_frame_at_ = steady_clock::now();
+  wake_.notify_all();
+}
+
+void Checkpointer::leadership_gained() {
+  std::lock_guard lock(mutex_);
+  proposed_ = false;
+  wake_.notify_all();
+}
+
+Checkpointer::Time Checkpointer::next_wake(Time now) const {
+  if (requested_ > report_.index) return retry_at_;
+  if (!armed_ || databases_.write_term() == 0) return Time::max();
+  if (proposed_) return proposed_at_ + kProposalLife;
+  Time latest = first_frame_at_ + kLongestDelay;
+  return due_known_ ? std::min(latest, std::max(now, proposed_at_ + kShortestInterval)) : latest;
+}
+
+void Checkpointer::propose_if_due(Time now) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!armed_ || databases_.write_term() == 0) return;
+    if (proposed_ && now < proposed_at_ + kProposalLife) return;
+  }
+  Pending pending = pending_frames(databases_);
+  {
+    std::lock_guard lock(mutex_);
+    bool many = pending.frames >= kDueFrames && now >= proposed_at_ + kShortestInterval;
+    bool old = pending.frames > 0 && now >= first_frame_at_ + kLongestDelay;
+    if (!many && !old && pending.bytes < kDueBytes) return;
+    proposed_ = true;
+    proposed_at_ = now;
+  }
+  ReplicatedProposal proposal;
+  proposal.id = Committer::next_proposal_id();
+  proposal.payload = std::make_shared<const Bytes>(codec::encode(codec::Command(codec::Checkpoint{})));
+  replicator_.propose(std::move(proposal));
+}
+
+Result<CheckpointReport> Checkpointer::attempt() {
+  Time begin = steady_clock::now();
+  CheckpointReport report;
+  report.index = replicator_.durable_index();
+  Status failure;
+  for (Database* database : databases_.databases()) {
+    Result<CheckpointCost> cost = database->checkpoint(report.index, steady_clock::now() + kLockWait);
+    if (!cost) {
+      if (failure.is_ok()) failure = cost.status();
+      continue;
+    }
+    report.pages += cost->pages;
+    report.bytes += cost->bytes;
+  }
+  report.duration_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begin).count();
+  if (report.pages > 0) replicator_.checkpoint_done();
+  if (!failure) return failure;
+  return report;
+}
+
+void Checkpointer::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    Time now = steady_clock::now();
+    if (requested_ > report_.index && now >= retry_at_) {
+      lock.unlock();
+      Result<CheckpointReport> result = attempt();
+      bool frames_left = pending_frames(databases_).frames > 0;
+      lock.lock();
+      if (result) {
+        report_ = *result;
+        waiting_for_.clear();
+        completed_++;
+        proposed_ = false;
+        due_known_ = false;
+        armed_ = frames_left;
+        first_frame_at_ = steady_clock::now();
+        retry_at_ = first_frame_at_ + kDurableWait;
+      } else {
+        waiting_for_ = result.status().sentence();
+        queue_log(waiting_for_);
+        retry_at_ = steady_clock::now() + kRetryInterval;
+      }
+      done_.notify_all();
+      continue;
+    }
+    lock.unlock();
+    propose_if_due(now);
+    lock.lock();
+    if (stopping_) return;
+    Time wake = next_wake(now);
+    if (wake == Time::max()) {
+      wake_.wait(lock);
+    } else {
+      wake_.wait_until(lock, wake);
+    }
+  }
+}
+
+Result<CheckpointReport> Checkpointer::wait(uint64_t index, Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  done_.wait_until(lock, deadline, [&] { return report_.index >= index || stopping_; });
+  if (report_.index >= index) return report_;
+  return Status(Code::kTimeout, "the checkpoint is not carried out yet on this node" +
+                                    (waiting_for_.empty() ? std::string() : ": " + waiting_for_));
+}
+
+std::string Checkpointer::waiting_for() {
+  std::lock_guard lock(mutex_);
+  return waiting_for_;
+}
+
+uint64_t Checkpointer::completed() {
+  std::lock_guard lock(mutex_);
+  return completed_;
+}
+
+}  // namespace dqlite::vfs

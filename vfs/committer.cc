@@ -1,0 +1,181 @@
+#include "vfs/committer.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "codec/command.h"
+
+namespace dqlite::vfs {
+namespace {
+
+// One message must be able to carry an entry; the log and the network have the same limit.
+constexpr size_t kEntryLimit = 256 << 20;
+
+}  // namespace
+
+uint64_t Committer::next_proposal_id() {
+  static std::atomic<uint64_t> next{1};
+  return next.fetch_add(1);
+}
+
+Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64_t term, Deadline deadline) {
+  auto pending = std::make_shared<Pending>();
+  Status status = create_missing(parts, term, deadline);
+  codec::Transaction transaction;
+  std::vector<EncodedChange> encoded(parts.size());
+  std::sort(parts.begin(), parts.end(),
+            [](const CommitPart& a, const CommitPart& b) { return a.base.database < b.base.database; });
+  ReplicatedProposal proposal;
+  proposal.term = term;
+  for (size_t i = 0; i < parts.size() && status; i++) {
+    const CommitPart& part = parts[i];
+    if (part.frames.front().bytes->size() != part.base.page_size) {
+      status = {Code::kNotCommitted, part.database->name() + " has pages of " +
+                                         std::to_string(part.base.page_size) +
+                                         " bytes: open the connection again"};
+      break;
+    }
+    Result<EncodedChange> result = encode_change(*part.database, part.base, part.frames, part.page_count);
+    if (!result) {
+      status = result.status();
+      break;
+    }
+    encoded[i] = std::move(*result);
+    transaction.changes.push_back(encoded[i].change);
+    pending->marks.push_back({0, 0, 0, part.page_count, encoded[i].change.checksum_after});
+    proposal.bases.push_back({part.base.database, part.base.mark.index, part.base.mark.term});
+  }
+  if (status) {
+    proposal.payload = std::make_shared<const Bytes>(codec::encode(codec::Command(std::move(transaction))));
+    if (proposal.payload->size() > kEntryLimit) {
+      status = {Code::kFull, "the transaction takes " + std::to_string(proposal.payload->size() >> 20) +
+                                 " MB in the log, and the limit is " + std::to_string(kEntryLimit >> 20) +
+                                 " MB: split it into smaller ones"};
+    }
+  }
+  // From here on the turns belong to the pending commit, so that `give_back` is the one way out.
+  for (const CommitPart& part : parts) part.database->turn().hand_over(part.holder, pending.get());
+  pending->parts = std::move(parts);
+  if (!status) {
+    give_back(*pending);
+    return status;
+  }
+  status = propose_and_wait(pending, std::move(proposal), deadline);
+  if (!status) return status;
+  After after;
+  for (size_t i = 0; i < pending->parts.size(); i++) after[pending->parts[i].database] = pending->marks[i];
+  return after;
+}
+
+Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, Deadline deadline) {
+  for (CommitPart& part : parts) {
+    if (part.base.database != 0) continue;
+    uint32_t page_size = static_cast<uint32_t>(part.frames.front().bytes->size());
+    ReplicatedProposal proposal;
+    proposal.term = term;
+    proposal.payload = std::make_shared<const Bytes>(
+        codec::encode(codec::Command(codec::CreateDatabase{part.database->name(), page_size})));
+    Status status = propose_and_wait(std::make_shared<Pending>(), std::move(proposal), deadline);
+    // An empty database more is no effect that anybody sees.
+    if (status.code() == Code::kUnknown) return {Code::kNotCommitted, status.sentence()};
+    if (!status) return status;
+    CommittedView created = part.database->committed();
+    if (created.database == 0 || created.page_size != page_size || created.mark.page_count != 0) {
+      return {Code::kNotCommitted,
+              "another node created " + part.database->name() + " at the same time: try again"};
+    }
+    part.base = created;
+  }
+  return Status::ok();
+}
+
+Status Committer::propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline) {
+  uint64_t id = next_proposal_id();
+  proposal.id = id;
+  {
+    std::lock_guard lock(mutex_);
+    pending_[id] = pending;
+  }
+  replicator_.propose(std::move(proposal));
+  std::unique_lock lock(mutex_);
+  if (pending->signal.wait_until(lock, deadline, [&] { return pending->done; })) return pending->status;
+  return {Code::kUnknown,
+          "the transaction was proposed, but no majority confirmed it in time: it may still be committed. "
+          "Look on the "
+          "leader within BEGIN IMMEDIATE before you repeat it"};
+}
+
+Result<bool> Committer::settle(uint64_t id, uint64_t index, uint64_t term) {
+  std::unique_lock lock(mutex_);
+  auto found = pending_.find(id);
+  if (found == pending_.end()) return false;
+  Handle pending = found->second;
+  if (pending->parts.empty()) return false;
+  lock.unlock();
+  for (const CommitPart& part : pending->parts) {
+    CommitMark newest = part.database->committed().mark;
+    if (newest.index != part.base.mark.index || newest.term != part.base.mark.term) {
+      return Status(Code::kCorrupt, "entry " + std::to_string(index) + " of this node stands on entry " +
+                                        std::to_string(part.base.mark.index) + " of " +
+                                        part.database->name() + ", but entry " +
+                                        std::to_string(newest.index) + " is published");
+    }
+  }
+  for (size_t i = 0; i < pending->parts.size(); i++) {
+    CommitMark& mark = pending->marks[i];
+    mark.index = index;
+    mark.term = term;
+    mark.sequence = pending->parts[i].database->publish(pending->parts[i].frames, mark);
+  }
+  give_back(*pending);
+  lock.lock();
+  pending_.erase(id);
+  finish(pending, Status::ok());
+  return true;
+}
+
+void Committer::settled_elsewhere(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  auto found = pending_.find(id);
+  if (found == pending_.end()) return;
+  Handle pending = found->second;
+  pending_.erase(found);
+  finish(pending, Status::ok());
+}
+
+void Committer::drop(uint64_t id, const Status& reason) {
+  std::unique_lock lock(mutex_);
+  auto found = pending_.find(id);
+  if (found == pending_.end()) return;
+  Handle pending = found->second;
+  pending_.erase(found);
+  lock.unlock();
+  give_back(*pending);
+  lock.lock();
+  finish(pending, {Code::kNotCommitted, "the transaction was not committed: " + reason.sentence()});
+}
+
+void Committer::drop_all(const Status& reason) {
+  std::map<uint64_t, Handle> all;
+  {
+    std::lock_guard lock(mutex_);
+    all.swap(pending_);
+  }
+  for (auto& [id, pending] : all) {
+    give_back(*pending);
+    std::lock_guard lock(mutex_);
+    finish(pending, {Code::kUnknown, "the outcome of the transaction is unknown: " + reason.sentence()});
+  }
+}
+
+void Committer::give_back(const Pending& pending) {
+  for (const CommitPart& part : pending.parts) part.database->turn().release(&pending);
+}
+
+void Committer::finish(const Handle& pending, Status status) {
+  pending->done = true;
+  pending->status = std::move(status);
+  pending->signal.notify_all();
+}
+
+}  // namespace dqlite::vfs

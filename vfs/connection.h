@@ -1,0 +1,155 @@
+// One connection's view of one replicated database: what SQLite's pager and WAL code meet behind a
+// sqlite3_file.
+//
+// The wal-index is private to the connection (vfs/wal_index.h), so this class alone decides what SQLite sees:
+// the committed state, moved forward only where SQLite takes a read lock. Frames that SQLite writes stay here
+// until COMMIT. Facts about SQLite that this stands on are at the code; the source files named there are of
+// SQLite 3.40.
+//
+// Used by the connection's thread, one at a time, as SQLite serialises it. Every method returns an SQLite
+// result code.
+#pragma once
+
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "vfs/database.h"
+#include "vfs/database_set.h"
+#include "vfs/sqlite_api.h"
+#include "vfs/wal_index.h"
+
+namespace dqlite::vfs {
+
+struct ConnectionOptions {
+  int timeout_ms = 5000;   // of COMMIT, bootstrap and catching up
+  uint32_t page_size = 0;  // for a database that is still empty; 0: SQLite's own choice
+};
+
+class Connection {
+ public:
+  Connection(DatabaseSet& databases, Database& database, const ConnectionOptions& options);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // --- the main file ---
+  int read(void* out, int amount, sqlite3_int64 offset);
+  int file_size(sqlite3_int64* size);
+  int file_control(int operation, void* argument);
+
+  // --- shared memory ---
+  int shm_map(int region, int size, int extend, void volatile** out);
+  int shm_lock(int offset, int count, int flags);
+  int shm_unmap();
+
+  // --- the WAL ---
+  int wal_read(void* out, int amount, sqlite3_int64 offset);
+  int wal_write(const void* data, int amount, sqlite3_int64 offset);
+
+  // xSleep on this thread: waits for the turn that a statement of this thread was refused, for at most
+  // `microseconds`. False if there is nothing to wait for.
+  static bool sleep(int microseconds);
+
+  [[nodiscard]] sqlite3* handle() const { return handle_ != nullptr ? *handle_ : nullptr; }
+  [[nodiscard]] DatabaseSet& databases() { return databases_; }
+  [[nodiscard]] Database& database() { return database_; }
+  [[nodiscard]] const ConnectionOptions& options() const { return options_; }
+  [[nodiscard]] std::thread::id last_thread() const { return last_thread_; }
+
+ private:
+  enum class Writing : uint8_t {
+    kNo,
+    kOpen,       // SQLite holds WRITE
+    kSealed,     // SQLite has committed in its own eyes and released WRITE; COMMIT_PHASETWO is next, or a
+                 // rollback
+    kCommitted,  // by the cluster; SQLite may not have released WRITE yet
+  };
+  struct PendingFrame {
+    PageImage image;
+    uint32_t truncate = 0;  // page count, in a commit frame
+  };
+  struct FrameHeader {
+    uint32_t number = 0;  // 0: none open
+    uint32_t page_number = 0;
+    uint32_t truncate = 0;
+  };
+
+  // connection_read.cc: the snapshot point
+  int lock_read();
+  int unlock_read();
+  void show(const CommittedView& view);
+  bool shows(const CommittedView& view) const;
+  void grant(const CommittedView& view);
+  void wait_caught_up();
+  void take_turn_before_snapshot();
+  [[nodiscard]] uint32_t private_number(uint64_t sequence) const {
+    return static_cast<uint32_t>(sequence - offset_);
+  }
+  [[nodiscard]] uint32_t page_size() const;
+
+  // connection_write.cc: the write turn and COMMIT
+  int lock_write();
+  int unlock_write();
+  int refuse_write(Standing standing);
+  int become_writable(uint64_t* term);
+  int lock_checkpoint();
+  int unlock_checkpoint();
+  int commit_phase_two();
+  int commit_group(const std::vector<Connection*>& group);
+  Status propose_group(const std::vector<Connection*>& group, Committer::After& after);
+  int commit_in_phase_one();
+  int confirm_leadership();
+  CommitPart take_part();
+  [[nodiscard]] bool is_sealed() const;
+  [[nodiscard]] uint32_t sealed_frames() const;
+  void committed(const CommitMark& mark);
+  void abandon();
+  [[nodiscard]] bool transaction_is_open() const;
+  [[nodiscard]] bool statement_writes() const;
+  [[nodiscard]] bool statement_runs_pragma() const;
+  [[nodiscard]] bool main_is_ours() const;
+  [[nodiscard]] const char* schema_name() const;
+  [[nodiscard]] Deadline deadline() const;
+
+  int pragma(char** arguments);
+  int fail(int code, const std::string& sentence);
+  int fail(const Status& status);
+
+  DatabaseSet& databases_;
+  Database& database_;
+  const ConnectionOptions options_;
+  sqlite3** handle_ = nullptr;  // as SQLITE_FCNTL_PDB gave it; what it points to may change
+  std::thread::id last_thread_;
+
+  WalIndex index_;
+  bool mapped_ = false;
+  CommittedView shown_;   // what the header in the private wal-index says
+  uint64_t offset_ = 0;   // private frame number = sequence - offset_
+  uint64_t indexed_ = 0;  // frames up to this sequence are in the private hash tables
+  uint32_t change_ = 0;   // newest iChange shown
+  uint32_t salt_ = 0;     // raised whenever what SQLite has cached must go [B11]
+  bool rebuild_ = false;  // the private index or SQLite's cache holds what was never committed
+  bool moved_ = false;    // the previous call on a read lock moved the header [V-B5]
+
+  Reader reader_;
+  bool read_held_ = false;
+
+  Writing writing_ = Writing::kNo;
+  uint64_t write_term_ = 0;
+  bool write_taken_ = false;  // WRITE was held in this transaction
+  bool group_done_ = false;   // another database's COMMIT_PHASETWO decided for this one, too
+  int group_result_ = SQLITE_OK;
+  std::vector<PendingFrame> pending_;
+  FrameHeader open_header_;
+  uint32_t pending_page_size_ = 0;
+  bool early_ = false;  // committed in phase one already [V-A3]
+  CommitMark early_mark_;
+
+  bool checkpoint_held_ = false;
+  WalIndexHeader header_before_checkpoint_;
+  bool just_committed_ =
+      false;  // no snapshot since COMMIT: a checkpoint request now is SQLite's automatic one
+};
+
+}  // namespace dqlite::vfs

@@ -1,0 +1,121 @@
+// The snapshot point: where, and only where, a connection moves forward to the committed state.
+
+#include <algorithm>
+
+#include "vfs/connection.h"
+#include "vfs/error_codes.h"
+
+namespace dqlite::vfs {
+namespace {
+
+// Private frame numbers start again from 1 when this many of them are in the file: they are 32 bits wide, and
+// each 4096 take a region of memory [V-D2].
+constexpr uint64_t kRenumberAfter = 32768;
+
+// How long a connection that was passed over waits for its turn before it looks at the database.
+constexpr std::chrono::milliseconds kPassedOverWait{50};
+
+}  // namespace
+
+bool Connection::shows(const CommittedView& view) const {
+  return !rebuild_ && view.epoch == shown_.epoch && view.mark.sequence == shown_.mark.sequence;
+}
+
+// Makes `view`, which the reader holds, what SQLite finds in the wal-index.
+void Connection::show(const CommittedView& view) {
+  bool renumber = rebuild_ || view.epoch != shown_.epoch || view.backfill > indexed_ ||
+                  view.backfill - offset_ > kRenumberAfter;
+  if (renumber) {
+    index_.clear();
+    // The frame numbered 1 stands for all that is in the file, so that SQLite never writes a WAL header of
+    // its own but for an empty database, which has no page size yet [V-D6].
+    offset_ = view.mark.page_count == 0 ? view.backfill : view.backfill - 1;
+    indexed_ = view.backfill;
+    salt_++;
+    rebuild_ = false;
+  }
+  std::vector<uint32_t> page_numbers;
+  database_.page_numbers(indexed_, view.mark.sequence, page_numbers);
+  for (uint32_t page_number : page_numbers) index_.append(private_number(++indexed_), page_number);
+
+  WalIndexHeader header;
+  header.change = ++change_;
+  uint32_t size = view.page_size;
+  header.page_size = static_cast<uint16_t>((size & 0xff00) | (size >> 16));
+  header.max_frame = private_number(view.mark.sequence);
+  header.page_count = view.mark.page_count;
+  header.salt[0] = salt_;
+  header.salt[1] = static_cast<uint32_t>(view.epoch);
+  index_.show(header);
+  index_.set_backfill(private_number(view.backfill));
+  shown_ = view;
+}
+
+// `view` is what the header says already; the file may have moved on beneath it.
+void Connection::grant(const CommittedView& view) {
+  index_.set_backfill(private_number(view.backfill));
+  shown_ = view;
+  moved_ = false;
+}
+
+void Connection::wait_caught_up() {
+  Replicator& replicator = databases_.replicator();
+  if (replicator.is_caught_up()) return;
+  // After a restart this node may know less than it acknowledged in its last life: it waits for a leader, for
+  // a bounded time, and then shows the older state that it knows to be committed [A2].
+  Status status = replicator.wait_caught_up(deadline());
+  if (!status) queue_log(status.sentence());
+}
+
+// A statement that will write, of a connection that was passed over in line (its busy handler sleeps by
+// itself) or whose transaction read too early: it takes the turn first and looks then [V-B4, B1].
+void Connection::take_turn_before_snapshot() {
+  if (!database_.turn().was_passed_over(this) || handle() == nullptr || transaction_is_open()) return;
+  bool writer = sqlite3_get_autocommit(handle()) == 0 || statement_writes();
+  if (!writer) return;
+  database_.turn().take_before_snapshot(this, std::chrono::steady_clock::now() + kPassedOverWait);
+}
+
+int Connection::lock_read() {
+  // walRestartLog changes its read lock with WRITE held: the same snapshot [V-D8].
+  if (writing_ == Writing::kOpen || checkpoint_held_) {
+    read_held_ = true;
+    return SQLITE_OK;
+  }
+  if (writing_ != Writing::kNo) abandon();
+  flush_log();
+  just_committed_ = false;
+  write_taken_ = false;
+  group_done_ = false;
+  wait_caught_up();
+  take_turn_before_snapshot();
+  read_held_ = true;
+  if (moved_ && !rebuild_) {
+    // SQLite comes back because the previous call moved the header. Moving it at every call would let it
+    // retry until it gives up with SQLITE_PROTOCOL while others commit [V-B5].
+    if (std::optional<CommittedView> again = database_.begin_read_again(reader_, shown_)) {
+      grant(*again);
+      return SQLITE_OK;
+    }
+  }
+  CommittedView view = database_.begin_read(reader_);
+  if (shows(view)) {
+    grant(view);
+  } else {
+    // SQLite compares the header with its copy, finds it changed, drops the lock and begins again with the
+    // new one.
+    show(view);
+    moved_ = true;
+  }
+  return SQLITE_OK;
+}
+
+int Connection::unlock_read() {
+  if (!read_held_ || writing_ == Writing::kOpen) return SQLITE_OK;
+  read_held_ = false;
+  if (writing_ == Writing::kSealed) abandon();
+  database_.end_read(reader_);
+  return SQLITE_OK;
+}
+
+}  // namespace dqlite::vfs

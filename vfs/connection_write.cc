@@ -1,0 +1,450 @@
+// The write turn, the frames of an open transaction, and COMMIT.
+
+#include <algorithm>
+#include <cstring>
+
+#include "codec/page.h"
+#include "vfs/connection.h"
+#include "vfs/connection_registry.h"
+#include "vfs/error_codes.h"
+#include "vfs/sqlite_vfs.h"
+
+namespace dqlite::vfs {
+namespace {
+
+constexpr size_t kWalHeaderBytes = 32;
+constexpr size_t kFrameHeaderBytes = 24;
+
+// The turn that a statement of this thread was refused: what xSleep waits for. The turn lives as long as the
+// process.
+struct Refused {
+  WriteTurn* turn = nullptr;
+  const Connection* owner = nullptr;  // a key, never followed
+};
+thread_local Refused refused;
+
+uint32_t big_endian(const uint8_t* bytes) {
+  return static_cast<uint32_t>(bytes[0]) << 24 | static_cast<uint32_t>(bytes[1]) << 16 |
+         static_cast<uint32_t>(bytes[2]) << 8 | bytes[3];
+}
+
+void put_big_endian(uint8_t* bytes, uint32_t value) {
+  for (int i = 0; i < 4; i++) bytes[i] = static_cast<uint8_t>(value >> (24 - 8 * i));
+}
+
+}  // namespace
+
+// --- questions to SQLite about the statement that runs ---
+
+const char* Connection::schema_name() const {
+  // sqlite3_db_name is of SQLite 3.39; before, only the main database can be told.
+  if (sqlite3_libversion_number() < 3039000) return "main";
+  for (int i = 0; const char* name = sqlite3_db_name(handle(), i); i++) {
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(handle(), name, SQLITE_FCNTL_FILE_POINTER, &file);
+    if (connection_of(file) == this) return name;
+  }
+  return nullptr;
+}
+
+bool Connection::transaction_is_open() const {
+  // Not sqlite3_get_autocommit: the first statement after a plain BEGIN opens the transaction, and SQLite
+  // will begin it anew after a BUSY [V-B3].
+  return sqlite3_txn_state(handle(), schema_name()) != SQLITE_TXN_NONE;
+}
+
+bool Connection::statement_writes() const {
+  for (sqlite3_stmt* statement = sqlite3_next_stmt(handle(), nullptr); statement != nullptr;
+       statement = sqlite3_next_stmt(handle(), statement)) {
+    if (sqlite3_stmt_busy(statement) != 0 && sqlite3_stmt_readonly(statement) == 0) return true;
+  }
+  return false;
+}
+
+bool Connection::statement_runs_pragma() const {
+  for (sqlite3_stmt* statement = sqlite3_next_stmt(handle(), nullptr); statement != nullptr;
+       statement = sqlite3_next_stmt(handle(), statement)) {
+    if (sqlite3_stmt_busy(statement) != 0 && first_word(sqlite3_sql(statement)) == "PRAGMA") return true;
+  }
+  return false;
+}
+
+bool Connection::main_is_ours() const {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(handle(), "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  return connection_of(file) != nullptr;
+}
+
+// --- the write turn ---
+
+int Connection::refuse_write(Standing standing) {
+  Replicator& replicator = databases_.replicator();
+  switch (standing) {
+    case Standing::kFollower:
+      return fail(kNotLeader, "this node does not lead: write on the leader, " + replicator.leader_address());
+    case Standing::kFailed:
+      return fail(kNodeFailed, "this node has stopped: " + replicator.fault());
+    case Standing::kJoining:
+      return fail(kNoQuorum,
+                  "this node is joining a cluster: wait until it is a member, and write on its leader");
+    default:
+      return fail(kNoQuorum,
+                  "no leader is known now: a majority of the cluster's voters must be running and reachable");
+  }
+}
+
+// The term in which this node may write; makes a new node a cluster of one first.
+int Connection::become_writable(uint64_t* term) {
+  *term = databases_.write_term();
+  if (*term != 0) return SQLITE_OK;
+  Standing standing = databases_.replicator().standing();
+  if (standing == Standing::kNew) {
+    Status status = databases_.replicator().bootstrap(false, deadline());
+    if (!status) return fail(kNoQuorum, status.sentence());
+    *term = databases_.write_term();
+    if (*term != 0) return SQLITE_OK;
+    standing = databases_.replicator().standing();
+  }
+  return refuse_write(standing);
+}
+
+int Connection::lock_write() {
+  if (writing_ == Writing::kOpen || checkpoint_held_) return SQLITE_OK;
+  refused = {};
+  uint64_t term = 0;
+  if (int rc = become_writable(&term); rc != SQLITE_OK) return rc;
+  WriteTurn& turn = database_.turn();
+  bool taken = turn.take(this);
+  bool newest = shows(database_.committed());
+  if (taken && newest) {
+    writing_ = Writing::kOpen;
+    write_term_ = term;
+    write_taken_ = true;
+    early_ = false;
+    pending_.clear();
+    open_header_ = {};
+    return SQLITE_OK;
+  }
+  if (transaction_is_open()) {
+    // SQLite tells the application at once; it comes back with a new transaction, and then finds its turn
+    // kept [B1].
+    turn.step_back(this);
+    return newest ? SQLITE_BUSY : SQLITE_BUSY_SNAPSHOT;
+  }
+  // SQLite drops its snapshot, calls the busy handler, which sleeps in `sleep` below, and begins anew. With
+  // the turn in hand only the snapshot was too old: then there is nothing to sleep for.
+  if (taken) turn.reserve_again(this);
+  refused = {&turn, this};
+  return SQLITE_BUSY;
+}
+
+bool Connection::sleep(int microseconds) {
+  if (refused.turn == nullptr || !refused.turn->has_ticket(refused.owner)) return false;
+  refused.turn->await(refused.owner,
+                      std::chrono::steady_clock::now() + std::chrono::microseconds(microseconds));
+  return true;
+}
+
+bool Connection::is_sealed() const {
+  // SQLite's own decision to commit: it has moved the header past the frames of before (wal.c,
+  // walIndexWriteHdr) [V-A5].
+  if (writing_ != Writing::kOpen && writing_ != Writing::kSealed) return false;
+  return sealed_frames() != 0;
+}
+
+uint32_t Connection::sealed_frames() const {
+  return index_.header().max_frame - private_number(shown_.mark.sequence);
+}
+
+int Connection::unlock_write() {
+  if (writing_ == Writing::kCommitted) {
+    writing_ = Writing::kNo;
+  } else if (writing_ == Writing::kOpen && is_sealed()) {
+    if (early_) {
+      committed(early_mark_);
+      writing_ = Writing::kNo;
+    } else {
+      writing_ = Writing::kSealed;  // the turn stays until COMMIT_PHASETWO, which is SQLite's next call
+    }
+  } else if (writing_ == Writing::kOpen) {
+    abandon();
+  }
+  return SQLITE_OK;
+}
+
+// A transaction that ends without being proposed.
+void Connection::abandon() {
+  if (!pending_.empty() || early_) rebuild_ = true;
+  pending_.clear();
+  early_ = false;
+  writing_ = Writing::kNo;
+  database_.turn().release(this);
+}
+
+// --- COMMIT ---
+
+CommitPart Connection::take_part() {
+  CommitPart part;
+  part.database = &database_;
+  part.holder = this;
+  part.base = shown_;
+  part.page_count = pending_.back().truncate;
+  part.frames.reserve(pending_.size());
+  for (const PendingFrame& frame : pending_) part.frames.push_back(frame.image);
+  return part;
+}
+
+// Private memory holds what SQLite wrote at its commit; it stays as it is, or SQLite would drop its cache
+// [V-D7].
+void Connection::committed(const CommitMark& mark) {
+  WalIndexHeader header = index_.header();
+  uint64_t expected = shown_.mark.sequence + pending_.size();
+  if (mark.sequence != expected || header.max_frame != private_number(expected)) rebuild_ = true;
+  change_ = std::max(change_, header.change);
+  CommittedView now = database_.committed();
+  shown_.mark = mark;
+  shown_.database = now.database;
+  shown_.page_size = now.page_size;
+  indexed_ = mark.sequence;
+  pending_.clear();
+}
+
+// Everything that this connection's handle commits now goes into one entry, so that it is committed as a
+// whole [B14].
+int Connection::commit_group(const std::vector<Connection*>& group) {
+  Committer::After after;
+  Status status = propose_group(group, after);
+  int rc = status ? SQLITE_OK : fail(status);
+  for (Connection* member : group) {
+    if (status) {
+      member->committed(after.at(&member->database_));
+    } else {
+      // SQLite's cache and private header hold what was not committed: the next snapshot makes it drop them.
+      member->pending_.clear();
+      member->rebuild_ = true;
+    }
+    member->writing_ = member->writing_ == Writing::kOpen ? Writing::kCommitted : Writing::kNo;
+    member->group_done_ = true;
+    member->group_result_ = rc;
+  }
+  return rc;
+}
+
+Status Connection::propose_group(const std::vector<Connection*>& group, Committer::After& after) {
+  Status refusal;
+  std::vector<CommitPart> parts;
+  for (Connection* member : group) {
+    if (member->write_term_ != databases_.write_term()) {
+      refusal = {Code::kNotCommitted,
+                 "this node lost its leadership while the transaction was open: nothing was "
+                 "committed; do it again on the leader"};
+    } else if (member->sealed_frames() != member->pending_.size() || member->pending_.back().truncate == 0) {
+      refusal = {Code::kNotCommitted, "SQLite committed " + std::to_string(member->sealed_frames()) +
+                                          " frames and wrote " + std::to_string(member->pending_.size()) +
+                                          ": nothing was proposed"};
+    }
+    parts.push_back(member->take_part());
+  }
+  if (!refusal) {
+    for (Connection* member : group) member->database_.turn().release(member);
+    return refusal;
+  }
+  Result<Committer::After> result = databases_.committer().commit(std::move(parts), write_term_, deadline());
+  if (result) after = std::move(*result);
+  return result.status();
+}
+
+int Connection::commit_phase_two() {
+  just_committed_ = true;
+  if (group_done_) {
+    group_done_ = false;
+    return group_result_;
+  }
+  std::vector<Connection*> group;
+  for (Connection* member : ConnectionRegistry::of(handle())) {
+    if (&member->databases_ == &databases_ && member->is_sealed() && !member->early_) group.push_back(member);
+  }
+  if (!group.empty()) {
+    int rc = commit_group(group);
+    group_done_ = false;
+    return rc;
+  }
+  // A transaction that could write and wrote nothing: what it read is true only if this node still leads
+  // [A7].
+  bool read_as_leader = write_taken_ && pending_.empty() && !early_;
+  write_taken_ = false;
+  early_ = false;
+  return read_as_leader ? confirm_leadership() : SQLITE_OK;
+}
+
+int Connection::confirm_leadership() {
+  Status status = databases_.replicator().confirm_leadership(write_term_, deadline());
+  if (status) return SQLITE_OK;
+  return fail(kNotCommitted,
+              "the transaction changed nothing, but this node could not confirm that it leads, so what was "
+              "read may be old: " +
+                  status.sentence());
+}
+
+int Connection::fail(const Status& status) {
+  // Only errors of these two families may leave a COMMIT: after a plain BUSY SQLite keeps the transaction,
+  // and the COMMIT after it would return OK without asking again [A11, V-A6].
+  int code = SQLITE_IOERR;
+  switch (status.code()) {
+    case Code::kFull:
+      code = SQLITE_FULL;
+      break;
+    case Code::kUnknown:
+      code = kLeadershipLost;
+      break;
+    case Code::kNotCommitted:
+      code = kNotCommitted;
+      break;
+    case Code::kPoisoned:
+      code = kNodeFailed;
+      break;
+    default:
+      code = SQLITE_IOERR_READ;
+      break;
+  }
+  return fail(code, status.sentence());
+}
+
+// Where main is a file of another VFS, SQLite ignores what COMMIT_PHASETWO says once its super-journal is
+// deleted (btree.c, bCleanup), or has committed main before: the cluster is asked in phase one, where an
+// error still undoes all [V-A3].
+int Connection::commit_in_phase_one() {
+  std::vector<CommitPart> parts;
+  Status status;
+  if (databases_.write_term() == write_term_) {
+    parts.push_back(take_part());
+    Result<Committer::After> after = databases_.committer().commit(std::move(parts), write_term_, deadline());
+    status = after.status();
+    if (after) early_mark_ = after->at(&database_);
+  } else {
+    status = {Code::kNotCommitted, "this node lost its leadership while the transaction was open"};
+  }
+  early_ = true;
+  if (status) return SQLITE_OK;
+  rebuild_ = true;
+  return fail(status);
+}
+
+// --- the WAL file ---
+
+int Connection::wal_read(void* out, int amount, sqlite3_int64 offset) {
+  auto* bytes = static_cast<uint8_t*>(out);
+  auto size = static_cast<size_t>(amount);
+  std::memset(bytes, 0, size);
+  if (offset < static_cast<sqlite3_int64>(kWalHeaderBytes)) return SQLITE_OK;
+  uint32_t page = page_size();
+  auto position = static_cast<uint64_t>(offset) - kWalHeaderBytes;
+  uint64_t number = position / (page + kFrameHeaderBytes) + 1;
+  size_t within = position % (page + kFrameHeaderBytes);
+  // Eight bytes of the header of the frame before a transaction's first are read when checksums are rewritten
+  // (walRewriteChecksums); nobody checks the result, and the frame may be gone [V-D3].
+  if (within < kFrameHeaderBytes && size < page) return SQLITE_OK;
+  uint64_t sequence = number + offset_;
+  SharedPage content;
+  uint32_t page_number = 0;
+  uint32_t truncate = 0;
+  if (sequence <= shown_.mark.sequence) {
+    content = database_.frame(sequence);
+  } else if (sequence - shown_.mark.sequence - 1 < pending_.size()) {
+    const PendingFrame& frame = pending_[sequence - shown_.mark.sequence - 1];
+    content = frame.image.bytes;
+    page_number = frame.image.number;
+    truncate = frame.truncate;
+  }
+  if (content == nullptr) {
+    return fail(kSnapshotLost, "frame " + std::to_string(number) + " of " + database_.name() +
+                                   " is gone: the copy was replaced by a newer one; read again");
+  }
+  if (within == 0 && size == page + kFrameHeaderBytes) {
+    put_big_endian(bytes, page_number);
+    put_big_endian(bytes + 4, truncate);
+    std::memcpy(bytes + kFrameHeaderBytes, content->data(), page);
+    return SQLITE_OK;
+  }
+  if (within < kFrameHeaderBytes || within - kFrameHeaderBytes + size > page) {
+    return fail(SQLITE_IOERR_READ, "a read of the WAL that no known SQLite makes: " + std::to_string(size) +
+                                       " bytes at " + std::to_string(within) + " of a frame");
+  }
+  std::memcpy(bytes, content->data() + (within - kFrameHeaderBytes), size);
+  return SQLITE_OK;
+}
+
+int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  auto size = static_cast<size_t>(amount);
+  if (offset == 0 && size == kWalHeaderBytes) {
+    // Written before the first frame of an empty database: tells its page size (walformat.html 1.2).
+    pending_page_size_ = big_endian(bytes + 8);
+    return SQLITE_OK;
+  }
+  uint32_t page = page_size();
+  auto position = static_cast<uint64_t>(offset) - kWalHeaderBytes;
+  auto number = static_cast<uint32_t>(position / (page + kFrameHeaderBytes) + 1);
+  size_t within = position % (page + kFrameHeaderBytes);
+  uint32_t base = private_number(shown_.mark.sequence);
+  if (writing_ != Writing::kOpen || number <= base) {
+    return fail(SQLITE_IOERR_WRITE, "a write to the WAL outside a write transaction");
+  }
+  size_t slot = number - base - 1;
+  if (within == 0 && size == kFrameHeaderBytes) {
+    // Opens a frame, or rewrites the checksums of one that is closed: only page data that follows tells
+    // which.
+    open_header_ = {number, big_endian(bytes), big_endian(bytes + 4)};
+    return SQLITE_OK;
+  }
+  if (within != kFrameHeaderBytes || size != page || slot > pending_.size()) {
+    return fail(SQLITE_IOERR_WRITE, "a write to the WAL that no known SQLite makes: " + std::to_string(size) +
+                                        " bytes at " + std::to_string(within) + " of frame " +
+                                        std::to_string(number));
+  }
+  auto image = std::make_shared<Bytes>(bytes, bytes + size);
+  if (open_header_.number != number) {
+    // A page that changed again after it was spilled is overwritten where it is.
+    if (slot == pending_.size()) return fail(SQLITE_IOERR_WRITE, "page data without a frame header");
+    if (pending_[slot].image.number == 1) codec::make_canonical_page1(*image);
+    pending_[slot].image.bytes = std::move(image);
+    return SQLITE_OK;
+  }
+  if (open_header_.page_number == 1) codec::make_canonical_page1(*image);
+  // After ROLLBACK TO the same numbers come again, with other pages.
+  pending_.resize(slot);
+  pending_.push_back({{open_header_.page_number, std::move(image)}, open_header_.truncate});
+  bool seals = open_header_.truncate != 0;
+  open_header_ = {};
+  if (seals && !main_is_ours()) return commit_in_phase_one();
+  return SQLITE_OK;
+}
+
+// --- PRAGMA wal_checkpoint and sqlite3_wal_checkpoint_v2 ---
+
+int Connection::lock_checkpoint() {
+  if (writing_ != Writing::kNo) return SQLITE_BUSY;
+  // SQLite's automatic request, right after a commit, is answered at once: the cluster has its own rule, and
+  // frame numbers hardly shrink here, so SQLite would ask after every commit [V-D1].
+  if (!just_committed_ || statement_runs_pragma()) {
+    Result<CheckpointReport> report = databases_.checkpoint_cluster(deadline());
+    if (!report) return fail(SQLITE_BUSY_TIMEOUT, report.status().sentence());
+  }
+  checkpoint_held_ = true;
+  header_before_checkpoint_ = index_.header();
+  // What is left, if anything, is not SQLite's to copy: its own header says that all is in the file.
+  index_.set_backfill(header_before_checkpoint_.max_frame);
+  return SQLITE_OK;
+}
+
+int Connection::unlock_checkpoint() {
+  if (!checkpoint_held_) return SQLITE_OK;
+  checkpoint_held_ = false;
+  WalIndexHeader header = index_.header();
+  // SQLite may have restarted its private WAL meanwhile (walRestartHdr).
+  if (std::memcmp(&header, &header_before_checkpoint_, sizeof(header)) != 0) rebuild_ = true;
+  index_.set_backfill(private_number(shown_.backfill));
+  return SQLITE_OK;
+}
+
+}  // namespace dqlite::vfs

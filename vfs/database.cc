@@ -1,0 +1,203 @@
+#include "vfs/database.h"
+
+#include <algorithm>
+
+namespace dqlite::vfs {
+namespace {
+
+CommitMark mark_of(const CheckpointRecord& record, uint64_t sequence) {
+  return {sequence, record.index, record.term, record.page_count, record.checksum};
+}
+
+}  // namespace
+
+Database::Database(std::string name, std::unique_ptr<DatabaseFile> file)
+    : name_(std::move(name)), versions_(std::move(file)) {
+  // Sequences begin at 1 with everything in the file, so that a private frame number 1 stands for "all in the
+  // file".
+  wal_.reset(mark_of(versions_.file().record(), 1));
+}
+
+uint64_t Database::id() {
+  std::lock_guard lock(mutex_);
+  return versions_.current()->record().database;
+}
+
+CommittedView Database::view() const {
+  CommittedView view;
+  view.epoch = epoch_;
+  view.mark = wal_.newest();
+  view.backfill = wal_.checkpointed();
+  view.file = versions_.current();
+  view.database = view.file->record().database;
+  view.page_size = view.file->record().page_size;
+  return view;
+}
+
+void Database::add_reader(Reader& reader) {
+  std::lock_guard lock(mutex_);
+  readers_.push_back(&reader);
+}
+
+void Database::remove_reader(Reader& reader) {
+  std::lock_guard lock(mutex_);
+  std::erase(readers_, &reader);
+  release_frames();
+}
+
+CommittedView Database::begin_read(Reader& reader) {
+  std::lock_guard lock(mutex_);
+  CommittedView now = view();
+  reader = {true, now.backfill, now.mark.sequence};
+  return now;
+}
+
+std::optional<CommittedView> Database::begin_read_again(Reader& reader, const CommittedView& shown) {
+  std::lock_guard lock(mutex_);
+  uint64_t overwritten = std::max(wal_.checkpointed(), checkpoint_target_);
+  if (shown.epoch != epoch_ || shown.mark.sequence < overwritten) return std::nullopt;
+  CommittedView now = view();
+  now.mark = shown.mark;
+  reader = {true, now.backfill, shown.mark.sequence};
+  return now;
+}
+
+void Database::end_read(Reader& reader) {
+  std::lock_guard lock(mutex_);
+  reader.active = false;
+  if (reader.backfill < wal_.checkpointed()) release_frames();
+}
+
+CommittedView Database::committed() {
+  std::lock_guard lock(mutex_);
+  return view();
+}
+
+SharedPage Database::frame(uint64_t sequence) {
+  std::lock_guard lock(mutex_);
+  return wal_.holds(sequence) ? wal_.frame(sequence).bytes : nullptr;
+}
+
+void Database::page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out) {
+  std::lock_guard lock(mutex_);
+  for (uint64_t sequence = from + 1; sequence <= to; sequence++) out.push_back(wal_.frame(sequence).number);
+}
+
+Result<SharedPage> Database::newest_page(uint32_t page_number) {
+  PinnedVersion version;
+  {
+    std::lock_guard lock(mutex_);
+    MemoryWal::Found found = wal_.find(page_number);
+    if (found.place != MemoryWal::Place::kFile) return found.page;
+    version = versions_.current();
+  }
+  auto page = std::make_shared<Bytes>(version->record().page_size);
+  // The version cannot be overtaken by two checkpoints meanwhile: the page has no frame, so none overwrites
+  // it but one that also cuts the database below it, and whoever asks holds the write turn or is the applier.
+  if (Status status = versions_.read(*version, page_number, *page); !status) return status;
+  return SharedPage(std::move(page));
+}
+
+Status Database::create(uint64_t id, uint32_t page_size, uint64_t term) {
+  CheckpointRecord record{id, name_, page_size, 0, id, term, 0};
+  if (Status status = versions_.file().establish(record); !status) return status;
+  std::lock_guard lock(mutex_);
+  versions_.record_changed();
+  wal_.reset(mark_of(record, wal_.newest().sequence));
+  return Status::ok();
+}
+
+Status Database::adopt(uint64_t id, uint64_t term) {
+  const FoundFile& found = versions_.file().found();
+  Result<uint64_t> checksum = versions_.file().compute_checksum();
+  if (!checksum) return checksum.status();
+  CheckpointRecord record{id, name_, found.page_size, found.page_count, id, term, *checksum};
+  if (Status status = versions_.file().establish(record); !status) return status;
+  std::lock_guard lock(mutex_);
+  versions_.record_changed();
+  epoch_++;
+  wal_.reset(mark_of(record, wal_.newest().sequence));
+  return Status::ok();
+}
+
+uint64_t Database::publish(const std::vector<PageImage>& frames, const CommitMark& mark) {
+  std::lock_guard lock(mutex_);
+  wal_.append(frames, mark);
+  return wal_.newest().sequence;
+}
+
+Status Database::replace(const CheckpointRecord& record, const DatabaseFile::PageSource& source,
+                         std::chrono::steady_clock::time_point deadline) {
+  Result<CheckpointCost> cost = versions_.replace(record, source, deadline);
+  if (!cost) return cost.status();
+  std::lock_guard lock(mutex_);
+  epoch_++;
+  wal_.reset(mark_of(record, wal_.newest().sequence + 1));
+  return Status::ok();
+}
+
+void Database::release_frames() {
+  uint64_t needed = wal_.checkpointed();
+  for (const Reader* reader : readers_) {
+    if (reader->active) needed = std::min(needed, reader->backfill);
+  }
+  wal_.release(needed);
+}
+
+Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
+                                            std::chrono::steady_clock::time_point deadline) {
+  CommitMark target;
+  std::vector<PageImage> pages;
+  bool older_pinned = false;
+  CheckpointRecord record = versions_.file().record();
+  {
+    std::lock_guard lock(mutex_);
+    target = wal_.newest_at(durable_index);
+    if (target.sequence == wal_.checkpointed()) return CheckpointCost{};
+    older_pinned = std::any_of(readers_.begin(), readers_.end(), [&](const Reader* reader) {
+      return reader->active && reader->sequence < target.sequence;
+    });
+    if (older_pinned && versions_.kept_bytes() > kKeptLimit) {
+      return Status(Code::kBusy, "the checkpoint of " + name_ +
+                                     " waits for a read transaction of this process that began " +
+                                     "long ago and needs the old pages: end it");
+    }
+    pages = wal_.changes_until(target);
+    checkpoint_target_ = target.sequence;
+  }
+  auto zeros = std::make_shared<Bytes>(record.page_size);
+  for (PageImage& page : pages) {
+    if (page.bytes == nullptr) page.bytes = zeros;
+  }
+  record.page_count = target.page_count;
+  record.index = target.index;
+  record.term = target.term;
+  record.checksum = target.checksum;
+  Result<CheckpointCost> cost = versions_.advance(record, pages, older_pinned, deadline);
+  std::lock_guard lock(mutex_);
+  checkpoint_target_ = 0;
+  if (!cost) return cost;
+  wal_.checkpointed_at(target);
+  release_frames();
+  return cost;
+}
+
+uint64_t Database::wal_frames() {
+  std::lock_guard lock(mutex_);
+  return wal_.frame_count();
+}
+
+uint64_t Database::wal_bytes() {
+  std::lock_guard lock(mutex_);
+  return wal_.size_bytes();
+}
+
+uint64_t Database::durable_point(uint64_t applied, uint64_t* term) {
+  std::lock_guard lock(mutex_);
+  if (wal_.frame_count() == 0) return applied;
+  const CheckpointRecord& record = versions_.current()->record();
+  *term = record.term;
+  return record.index;
+}
+
+}  // namespace dqlite::vfs

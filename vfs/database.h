@@ -1,0 +1,108 @@
+// One replicated database of a node: its file, the committed frames above it, and whose turn it is to write.
+//
+// ▶ What it shows is committed by the cluster: nothing else is ever published here. A transaction that is
+// being written lives in its connection (vfs/connection.h) and in the commit path (vfs/committer.h) until
+// then. The applier thread publishes, the checkpoint thread moves frames to the file, connections read.
+// `mutex_` guards the memory WAL, the readers and the identity, for short bounded steps; it is never held
+// over a disk call.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vfs/file_versions.h"
+#include "vfs/memory_wal.h"
+#include "vfs/write_turn.h"
+
+namespace dqlite::vfs {
+
+// The committed state at one moment, as a connection is shown it.
+struct CommittedView {
+  uint64_t epoch = 0;  // raised when frames and file were replaced: nothing cached before may be kept [B11]
+  CommitMark mark;     // newest commit
+  uint64_t backfill = 0;  // frames at or below are in `file`
+  PinnedVersion file;
+  uint64_t database = 0;   // id; 0: not created yet, and empty
+  uint32_t page_size = 0;  // 0: not known yet
+};
+
+// One connection's hold on a snapshot. Lives in the connection; registered for its life.
+struct Reader {
+  bool active = false;
+  uint64_t backfill = 0;  // frames above are needed
+  uint64_t sequence = 0;  // pages of the file as of here are needed
+};
+
+class Database {
+ public:
+  Database(std::string name, std::unique_ptr<DatabaseFile> file);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] uint64_t id();
+  [[nodiscard]] WriteTurn& turn() { return turn_; }
+  [[nodiscard]] FileVersions& versions() { return versions_; }
+
+  // --- readers ---
+  void add_reader(Reader& reader);
+  void remove_reader(Reader& reader);
+  // The newest committed state; `reader` holds it until `end_read`.
+  CommittedView begin_read(Reader& reader);
+  // Holds the state a connection was shown before, with today's file, if no checkpoint has passed it.
+  std::optional<CommittedView> begin_read_again(Reader& reader, const CommittedView& shown);
+  void end_read(Reader& reader);
+  CommittedView committed();
+  // A frame that a held snapshot covers; null if the whole copy was replaced meanwhile.
+  SharedPage frame(uint64_t sequence);
+  // The page numbers of the frames after `from` up to `to`.
+  void page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out);
+  // A page as of `version` of the file.
+  Status read_file(const FileVersion& version, uint32_t page_number, std::span<uint8_t> out) {
+    return versions_.read(version, page_number, out);
+  }
+
+  // The newest committed version of a page, for differences and hashes [A4]; null: it has none (not in range,
+  // or zeros).
+  Result<SharedPage> newest_page(uint32_t page_number);
+
+  // --- the applier thread ---
+  // CREATE was committed: the file gets its first record. Skips what it has already.
+  Status create(uint64_t id, uint32_t page_size, uint64_t term);
+  // Returns the sequence of the last frame.
+  uint64_t publish(const std::vector<PageImage>& frames, const CommitMark& mark);
+  // Another copy of the whole database, from a snapshot (vfs/snapshot.h).
+  Status replace(const CheckpointRecord& record, const DatabaseFile::PageSource& source,
+                 std::chrono::steady_clock::time_point deadline);
+  // The file as found is the first state of a new cluster [B8].
+  Status adopt(uint64_t id, uint64_t term);
+
+  // --- the checkpoint thread ---
+  // Moves commits at or below `durable_index` to the file. kBusy: not now, the sentence says why.
+  Result<CheckpointCost> checkpoint(uint64_t durable_index, std::chrono::steady_clock::time_point deadline);
+  [[nodiscard]] uint64_t wal_frames();
+  [[nodiscard]] uint64_t wal_bytes();
+  // The newest log index all of whose effects on this database are in the file, given that entries up to
+  // `applied` are published.
+  [[nodiscard]] uint64_t durable_point(uint64_t applied, uint64_t* term);
+
+ private:
+  [[nodiscard]] CommittedView view() const;  // call with mutex_ held
+  void release_frames();                     // call with mutex_ held
+
+  // Old pages that readers of before a checkpoint need may take this much memory; above it checkpoints wait.
+  static constexpr uint64_t kKeptLimit = 64 << 20;
+
+  const std::string name_;
+  FileVersions versions_;
+  WriteTurn turn_;
+  std::mutex mutex_;
+  MemoryWal wal_;
+  uint64_t epoch_ = 1;
+  std::vector<Reader*> readers_;
+  uint64_t checkpoint_target_ = 0;  // a running checkpoint overwrites pages up to this sequence
+};
+
+}  // namespace dqlite::vfs

@@ -1,0 +1,219 @@
+#include "vfs/database_set.h"
+
+#include "codec/command.h"
+#include "vfs/change_codec.h"
+
+namespace dqlite::vfs {
+
+Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(Files& files, NodePaths paths) {
+  std::unique_ptr<DatabaseSet> set(new DatabaseSet(files, std::move(paths)));
+  Result<std::vector<uint64_t>> ids = DatabaseFile::list(files, set->paths_.node_directory);
+  if (!ids) return ids.status();
+  for (uint64_t id : *ids) {
+    Result<std::unique_ptr<DatabaseFile>> file =
+        DatabaseFile::open(files, set->paths_.directory, set->paths_.node_directory, id);
+    if (!file) return file.status();
+    std::string name = (*file)->record().name;
+    if (set->databases_.contains(name)) {
+      return Status(Code::kCorrupt,
+                    "two checkpoint records in " + set->paths_.node_directory + " speak of " + name);
+    }
+    set->databases_[name] = std::make_unique<Database>(name, std::move(*file));
+  }
+  return set;
+}
+
+void DatabaseSet::attach(Replicator& replicator) {
+  replicator_ = &replicator;
+  committer_ = std::make_unique<Committer>(replicator);
+  checkpointer_ = std::make_unique<Checkpointer>(*this, replicator);
+}
+
+Database* DatabaseSet::find_name(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  auto found = databases_.find(name);
+  return found == databases_.end() ? nullptr : found->second.get();
+}
+
+Database* DatabaseSet::find_id(uint64_t id) {
+  for (Database* database : databases()) {
+    if (database->id() == id) return database;
+  }
+  return nullptr;
+}
+
+std::vector<Database*> DatabaseSet::databases() {
+  std::lock_guard lock(mutex_);
+  std::vector<Database*> all;
+  for (auto& [name, database] : databases_) all.push_back(database.get());
+  return all;
+}
+
+bool DatabaseSet::knows(const std::string& name) {
+  return find_name(name) != nullptr;
+}
+
+Result<Database*> DatabaseSet::open_database(const std::string& name, bool create) {
+  if (Database* known = find_name(name)) return known;
+  Result<std::unique_ptr<DatabaseFile>> file =
+      DatabaseFile::open_unrecorded(files_, paths_.directory, paths_.node_directory, name, create);
+  if (!file) return file.status();
+  auto database = std::make_unique<Database>(name, std::move(*file));
+  std::lock_guard lock(mutex_);
+  // The applier may have created it meanwhile: then its object is the true one.
+  return databases_.try_emplace(name, std::move(database)).first->second.get();
+}
+
+Status DatabaseSet::adopt(const std::string& name) {
+  Database* database = find_name(name);
+  if (database == nullptr) return {Code::kNotFound, "no database " + name + " in " + paths_.directory};
+  return database->adopt(1, 1);
+}
+
+bool DatabaseSet::has_data() {
+  for (Database* database : databases()) {
+    if (database->id() != 0 || !database->versions().file().found().empty) return true;
+  }
+  return false;
+}
+
+Status DatabaseSet::apply(uint64_t index, uint64_t term, ByteView payload,
+                          std::optional<uint64_t> own_proposal) {
+  if (own_proposal) {
+    Result<bool> settled = committer_->settle(*own_proposal, index, term);
+    if (!settled) return settled.status();
+    if (*settled) {
+      note_published();
+      return Status::ok();
+    }
+  }
+  Result<codec::Command> command = codec::decode(payload);
+  if (!command) return command.status().in("entry " + std::to_string(index));
+  Status status;
+  if (const auto* create = std::get_if<codec::CreateDatabase>(&*command)) {
+    status = apply_create(index, term, *create);
+  } else if (const auto* transaction = std::get_if<codec::Transaction>(&*command)) {
+    status = apply_transaction(index, term, *transaction);
+  } else if (std::holds_alternative<codec::Checkpoint>(*command)) {
+    checkpointer_->request(index);
+  }
+  if (status && own_proposal) committer_->settled_elsewhere(*own_proposal);
+  return status;
+}
+
+Status DatabaseSet::apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command) {
+  if (find_id(index) != nullptr) return Status::ok();  // in its record already
+  Result<Database*> database = open_database(command.name, true);
+  if (!database) return database.status();
+  if ((*database)->id() != 0) {
+    return {Code::kCorrupt, "entry " + std::to_string(index) + " creates " + command.name + ", which entry " +
+                                std::to_string((*database)->id()) + " created before"};
+  }
+  if (!(*database)->versions().file().found().empty) {
+    return {Code::kRefused, "the cluster created the database " + command.name +
+                                ", but a file of that name with other "
+                                "content lies in " +
+                                paths_.directory + ": move it away and start again"};
+  }
+  return (*database)->create(index, command.page_size, term);
+}
+
+Status DatabaseSet::apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command) {
+  struct Decoded {
+    Database* database;
+    DecodedChange change;
+  };
+  std::vector<Decoded> decoded;
+  for (const codec::DatabaseChange& change : command.changes) {
+    Database* database = find_id(change.database);
+    if (database == nullptr) {
+      return {Code::kCorrupt, "entry " + std::to_string(index) + " changes database " +
+                                  std::to_string(change.database) + ", which this node does not have"};
+    }
+    if (index <= database->committed().mark.index) continue;  // in the file already [A5]
+    Result<DecodedChange> result = decode_change(*database, change, index, term);
+    if (!result) return result.status();
+    decoded.push_back({database, std::move(*result)});
+  }
+  for (Decoded& part : decoded) part.database->publish(part.change.frames, part.change.mark);
+  note_published();
+  return Status::ok();
+}
+
+void DatabaseSet::note_published() {
+  uint64_t frames = 0;
+  uint64_t bytes = 0;
+  std::lock_guard lock(mutex_);
+  for (auto& [name, database] : databases_) {
+    frames += database->wal_frames();
+    bytes += database->wal_bytes();
+  }
+  checkpointer_->frames_published(frames, bytes);
+}
+
+void DatabaseSet::applied(uint64_t index, uint64_t term) {
+  std::lock_guard lock(mutex_);
+  applied_ = {index, term};
+}
+
+void DatabaseSet::leadership_gained(uint64_t term) {
+  write_term_.store(term, std::memory_order_release);
+  checkpointer_->leadership_gained();
+}
+
+void DatabaseSet::leadership_lost() {
+  write_term_.store(0, std::memory_order_release);
+  for (Database* database : databases()) database->turn().wake_all();
+}
+
+void DatabaseSet::failed(const Status& reason) {
+  leadership_lost();
+  committer_->drop_all(reason);
+}
+
+DatabaseSet::Point DatabaseSet::durable_point() {
+  Point applied;
+  {
+    std::lock_guard lock(mutex_);
+    applied = applied_;
+  }
+  Point point = applied;
+  for (Database* database : databases()) {
+    if (database->id() == 0) continue;
+    uint64_t term = applied.term;
+    uint64_t index = database->durable_point(applied.index, &term);
+    if (index < point.index) point = {index, term};
+  }
+  return point;
+}
+
+Status DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
+  Database* database = find_id(record.database);
+  if (database == nullptr) {
+    Status created = apply_create(record.database, record.term, {record.name, record.page_size});
+    if (!created) return created;
+    database = find_id(record.database);
+  }
+  if (record.index <= database->committed().mark.index) return Status::ok();
+  return database->replace(record, source, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+}
+
+Result<CheckpointReport> DatabaseSet::checkpoint_cluster(Deadline deadline) {
+  if (replicator_->standing() == Standing::kNew) return CheckpointReport{};  // nothing was written yet
+  Result<uint64_t> index = replicator_->request_checkpoint(deadline);
+  if (!index) return index.status();
+  return checkpointer_->wait(*index, deadline);
+}
+
+std::vector<DatabaseStatus> DatabaseSet::status() {
+  std::vector<DatabaseStatus> all;
+  for (Database* database : databases()) {
+    CommittedView view = database->committed();
+    all.push_back({database->name(), view.database, view.file->record().index, database->wal_frames(),
+                   database->wal_bytes(), view.page_size, view.mark.page_count, view.mark.checksum,
+                   database->turn().waiting()});
+  }
+  return all;
+}
+
+}  // namespace dqlite::vfs

@@ -1,0 +1,113 @@
+// All databases of one node: where committed entries, role changes and fates of proposals arrive, in one
+// order.
+//
+// The extension feeds it from the node's applier thread; connections find their database here. A set lives as
+// long as the process (it is leaked with its node).
+//
+// Lock order: the committer's mutex > `mutex_` > a database's mutex > a write turn's and a file's own.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vfs/checkpointer.h"
+#include "vfs/committer.h"
+#include "vfs/database.h"
+#include "vfs/replicator.h"
+
+namespace dqlite::vfs {
+
+struct NodePaths {
+  std::string directory;       // of the databases
+  std::string node_directory;  // <directory>/dqlite-node
+};
+
+struct DatabaseStatus {
+  std::string name;
+  uint64_t id = 0;
+  uint64_t checkpoint_index = 0;
+  uint64_t wal_frames = 0;
+  uint64_t wal_bytes = 0;
+  uint32_t page_size = 0;
+  uint32_t page_count = 0;
+  uint64_t checksum = 0;
+  uint64_t writers_waiting = 0;
+};
+
+class DatabaseSet {
+ public:
+  // Opens every database that has a checkpoint record.
+  static Result<std::unique_ptr<DatabaseSet>> open(Files& files, NodePaths paths);
+
+  // The consensus starts after the set, since it replays into it; connections come after both.
+  void attach(Replicator& replicator);
+  [[nodiscard]] Replicator& replicator() { return *replicator_; }
+  [[nodiscard]] Committer& committer() { return *committer_; }
+  [[nodiscard]] Checkpointer& checkpointer() { return *checkpointer_; }
+  [[nodiscard]] const NodePaths& paths() const { return paths_; }
+  [[nodiscard]] Files& files() { return files_; }
+
+  // --- connections ---
+  // The database of that name; opened as a file without a record if it is not known yet. kNotFound if the
+  // file is missing and not to be created; kRefused for a file with content where a cluster exists already
+  // [B8].
+  Result<Database*> open_database(const std::string& name, bool create);
+  [[nodiscard]] bool knows(const std::string& name);
+  // The file of `name`, found with content and without a record, becomes the first state of a new cluster:
+  // entry (1, 1), which is in no log, so that every joiner gets a snapshot [B8]. To be followed by
+  // Replicator::bootstrap(adopted).
+  Status adopt(const std::string& name);
+  // True if any file here has content or a record: such a node cannot join another cluster.
+  [[nodiscard]] bool has_data();
+  // The term in which this node may write now, or 0.
+  [[nodiscard]] uint64_t write_term() const { return write_term_.load(std::memory_order_acquire); }
+
+  // --- the applier thread, in log order ---
+  Status apply(uint64_t index, uint64_t term, ByteView payload, std::optional<uint64_t> own_proposal);
+  void applied(uint64_t index, uint64_t term);  // any entry, also those without a command
+  void leadership_gained(uint64_t term);
+  void leadership_lost();
+  void proposal_dropped(uint64_t id, const Status& reason) { committer_->drop(id, reason); }
+  void failed(const Status& reason);
+
+  // --- any thread ---
+  // A checkpoint of the whole cluster: asks for it, and waits until this node has carried it out.
+  Result<CheckpointReport> checkpoint_cluster(Deadline deadline);
+  // The newest entry whose effects on every database are in the files.
+  struct Point {
+    uint64_t index = 0;
+    uint64_t term = 0;
+  };
+  Point durable_point();
+  [[nodiscard]] std::vector<DatabaseStatus> status();
+  [[nodiscard]] std::vector<Database*> databases();
+
+  // One database takes the state of an arrived copy (vfs/snapshot.h); on the applier thread.
+  Status install(const CheckpointRecord& record, const DatabaseFile::PageSource& source);
+
+ private:
+  DatabaseSet(Files& files, NodePaths paths) : files_(files), paths_(std::move(paths)) {}
+
+  Status apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command);
+  Status apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command);
+  Database* find_id(uint64_t id);
+  void note_published();
+  Database* find_name(const std::string& name);
+
+  Files& files_;
+  const NodePaths paths_;
+  Replicator* replicator_ = nullptr;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::atomic<uint64_t> write_term_{0};
+  std::mutex mutex_;  // guards databases_ and applied_
+  std::map<std::string, std::unique_ptr<Database>> databases_;
+  Point applied_;
+};
+
+}  // namespace dqlite::vfs

@@ -1,0 +1,104 @@
+#include "vfs/file_versions.h"
+
+#include <cstring>
+
+namespace dqlite::vfs {
+
+FileVersions::FileVersions(std::unique_ptr<DatabaseFile> file)
+    : file_(std::move(file)), current_(std::make_shared<FileVersion>(kept_total_)) {
+  record_changed();
+}
+
+PinnedVersion FileVersions::current() const {
+  std::lock_guard lock(mutex_);
+  return current_;
+}
+
+void FileVersions::record_changed() {
+  std::lock_guard lock(mutex_);
+  current_->record_ = file_->record();
+}
+
+SharedPage FileVersions::find_kept(const FileVersion& version, uint32_t page_number) const {
+  for (const FileVersion* v = &version; v != nullptr; v = v->next_.get()) {
+    auto found = v->kept_.find(page_number);
+    if (found != v->kept_.end()) return found->second;
+  }
+  return nullptr;
+}
+
+Status FileVersions::read(const FileVersion& version, uint32_t page_number, std::span<uint8_t> out) {
+  Status status = file_->read(page_number, out);
+  // A page is kept before it is overwritten, so a page that is not kept after the read was read untouched.
+  std::lock_guard lock(mutex_);
+  if (SharedPage kept = find_kept(version, page_number)) {
+    std::memcpy(out.data(), kept->data(), out.size());
+    return Status::ok();
+  }
+  for (const FileVersion* v = &version; v != nullptr; v = v->next_.get()) {
+    if (v->lost_) {
+      return {Code::kBusy, "the copy of " + file_->path() +
+                               " that this read transaction began on was replaced by a "
+                               "newer one: end the transaction and read again"};
+    }
+  }
+  return status;
+}
+
+Result<CheckpointCost> FileVersions::advance(const CheckpointRecord& next,
+                                             const std::vector<PageImage>& pages, bool older_pinned,
+                                             std::chrono::steady_clock::time_point deadline) {
+  if (older_pinned) {
+    std::unordered_map<uint32_t, SharedPage> old_pages;
+    const CheckpointRecord& present = file_->record();
+    auto keep = [&](uint32_t number) -> Status {
+      auto page = std::make_shared<Bytes>(present.page_size);
+      Status status = file_->read(number, *page);
+      if (status) old_pages[number] = std::move(page);
+      return status;
+    };
+    for (const PageImage& image : pages) {
+      if (Status status = keep(image.number); !status) return status;
+    }
+    for (uint32_t number = next.page_count + 1; number <= present.page_count; number++) {
+      if (Status status = keep(number); !status) return status;
+    }
+    std::lock_guard lock(mutex_);
+    kept_total_->fetch_add(old_pages.size() * present.page_size);
+    current_->kept_ = std::move(old_pages);
+  }
+  Result<CheckpointCost> cost = file_->checkpoint(next, pages, deadline);
+  std::lock_guard lock(mutex_);
+  if (!cost) {
+    // kBusy: nothing was touched. Any other failure leaves the file in doubt: the kept pages stay true.
+    if (cost.status().code() == Code::kBusy) current_->forget_kept();
+    return cost;
+  }
+  move_on();
+  return cost;
+}
+
+Result<CheckpointCost> FileVersions::replace(const CheckpointRecord& next, const PageReader& source,
+                                             std::chrono::steady_clock::time_point deadline) {
+  {
+    std::lock_guard lock(mutex_);
+    current_->lost_ = true;
+  }
+  Result<CheckpointCost> cost = file_->replace(next, source, deadline);
+  std::lock_guard lock(mutex_);
+  if (!cost) {
+    if (cost.status().code() == Code::kBusy) current_->lost_ = false;
+    return cost;
+  }
+  move_on();
+  return cost;
+}
+
+void FileVersions::move_on() {
+  auto version = std::make_shared<FileVersion>(kept_total_);
+  version->record_ = file_->record();
+  current_->next_ = version;
+  current_ = std::move(version);
+}
+
+}  // namespace dqlite::vfs

@@ -1,0 +1,91 @@
+// The database file as readers of different ages see it.
+//
+// A checkpoint overwrites pages in place. A reader whose snapshot is older than the checkpoint still needs
+// the old content of those pages [V-A2], so each checkpoint state of the file is a `FileVersion` that readers
+// pin; before a checkpoint overwrites a page while an older version is pinned, the page's old content is kept
+// in memory with that version. A chain leads from each version to the next; whoever is pinned keeps the rest
+// of the chain alive, and all of it goes with the last pin.
+//
+// `read` from any thread; `advance` and `replace` from one thread at a time. Has its own mutex, the innermost
+// of the room.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "vfs/database_file.h"
+
+namespace dqlite::vfs {
+
+class FileVersion {
+ public:
+  using Total = std::shared_ptr<std::atomic<uint64_t>>;
+
+  explicit FileVersion(Total kept_total) : kept_total_(std::move(kept_total)) {}
+  ~FileVersion() { forget_kept(); }
+  FileVersion(const FileVersion&) = delete;
+  FileVersion& operator=(const FileVersion&) = delete;
+
+  [[nodiscard]] const CheckpointRecord& record() const { return record_; }
+
+ private:
+  friend class FileVersions;
+  void forget_kept() {
+    kept_total_->fetch_sub(kept_.size() * record_.page_size);
+    kept_.clear();
+  }
+
+  Total kept_total_;  // bytes kept by all versions of one file
+  CheckpointRecord record_;
+  std::shared_ptr<FileVersion> next_;
+  std::unordered_map<uint32_t, SharedPage> kept_;  // pages that `next_` overwrote
+  bool lost_ = false;                              // replaced as a whole without keeping its pages
+};
+
+using PinnedVersion = std::shared_ptr<const FileVersion>;
+
+class FileVersions {
+ public:
+  explicit FileVersions(std::unique_ptr<DatabaseFile> file);
+
+  [[nodiscard]] PinnedVersion current() const;
+  // The file beneath, for its record, path and establishment; not for pages.
+  [[nodiscard]] DatabaseFile& file() { return *file_; }
+  // After `file().establish`: the current version takes the record on.
+  void record_changed();
+
+  // One page as of `version`, canonical. kBusy ("replaced") if the version was lost to a whole new copy.
+  Status read(const FileVersion& version, uint32_t page_number, std::span<uint8_t> out);
+
+  // DatabaseFile::checkpoint, keeping what pinned versions need. `older_pinned`: somebody may read as of the
+  // present version or an older one with a snapshot that ends before the checkpoint (decided under the
+  // database's mutex).
+  Result<CheckpointCost> advance(const CheckpointRecord& next, const std::vector<PageImage>& pages,
+                                 bool older_pinned, std::chrono::steady_clock::time_point deadline);
+
+  // DatabaseFile::replace: another copy of the database, with nothing kept for pinned versions.
+  using PageReader = std::function<Status(uint32_t page_number, std::span<uint8_t> out)>;
+  Result<CheckpointCost> replace(const CheckpointRecord& next, const PageReader& source,
+                                 std::chrono::steady_clock::time_point deadline);
+
+  // Memory held for pinned versions.
+  [[nodiscard]] uint64_t kept_bytes() const { return kept_total_->load(); }
+
+ private:
+  // The kept page of `version` or a later one, if an overwrite has begun.
+  [[nodiscard]] SharedPage find_kept(const FileVersion& version, uint32_t page_number) const;
+
+  // `file_` has reached its next state: the chain follows. Call with the mutex held.
+  void move_on();
+
+  std::unique_ptr<DatabaseFile> file_;
+  FileVersion::Total kept_total_ = std::make_shared<std::atomic<uint64_t>>(0);
+  mutable std::mutex mutex_;  // guards the chain: current_, and next_, kept_, lost_ of every version
+  std::shared_ptr<FileVersion> current_;
+};
+
+}  // namespace dqlite::vfs

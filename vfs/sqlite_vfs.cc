@@ -1,0 +1,430 @@
+#include "vfs/sqlite_vfs.h"
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <cstring>
+#include <new>
+
+#include "codec/command.h"
+#include "codec/page.h"
+#include "vfs/connection_registry.h"
+#include "vfs/error_codes.h"
+
+namespace dqlite::vfs {
+namespace {
+
+struct ConnectionFile {
+  sqlite3_file base;
+  Connection* connection;  // of a WAL file: the one of its main file, not owned
+};
+
+sqlite3_vfs* host_vfs = nullptr;
+NodeProvider* node_provider = nullptr;
+
+Connection& connection(sqlite3_file* file) {
+  return *reinterpret_cast<ConnectionFile*>(file)->connection;
+}
+
+// Every entry point that can wait for the node's threads asks first: they do not exist in a forked child.
+bool unusable_after_fork(sqlite3_file* file) {
+  if (!node_provider->forked()) return false;
+  report_error(connection(file).handle(), SQLITE_MISUSE,
+               "this connection was opened before fork(): the child has no node; open a connection of its "
+               "own to another "
+               "directory, or fork before the first open");
+  return true;
+}
+
+// --- the main file ---
+
+int main_close(sqlite3_file* file) {
+  delete &connection(file);
+  reinterpret_cast<ConnectionFile*>(file)->connection = nullptr;
+  return SQLITE_OK;
+}
+
+int main_read(sqlite3_file* file, void* out, int amount, sqlite3_int64 offset) {
+  if (unusable_after_fork(file)) return SQLITE_IOERR_READ;
+  return connection(file).read(out, amount, offset);
+}
+
+int main_write(sqlite3_file* file, const void*, int, sqlite3_int64) {
+  report_error(connection(file).handle(), SQLITE_IOERR_WRITE,
+               "SQLite wrote to the database file itself, not to its WAL");
+  return SQLITE_IOERR_WRITE;
+}
+
+int main_truncate(sqlite3_file*, sqlite3_int64) {
+  return SQLITE_IOERR_TRUNCATE;
+}
+
+int main_sync(sqlite3_file*, int) {
+  return SQLITE_OK;
+}
+
+int main_file_size(sqlite3_file* file, sqlite3_int64* size) {
+  return connection(file).file_size(size);
+}
+
+// The locks of rollback mode mean nothing here; EXCLUSIVE is refused, so that closing the last connection
+// does not checkpoint and nobody leaves WAL mode.
+int main_lock(sqlite3_file*, int level) {
+  return level >= SQLITE_LOCK_EXCLUSIVE ? SQLITE_BUSY : SQLITE_OK;
+}
+
+int main_unlock(sqlite3_file*, int) {
+  return SQLITE_OK;
+}
+
+int main_check_reserved_lock(sqlite3_file*, int* result) {
+  *result = 0;
+  return SQLITE_OK;
+}
+
+int main_file_control(sqlite3_file* file, int operation, void* argument) {
+  if (operation == SQLITE_FCNTL_COMMIT_PHASETWO && unusable_after_fork(file)) return kNodeFailed;
+  return connection(file).file_control(operation, argument);
+}
+
+int sector_size(sqlite3_file*) {
+  return 4096;
+}
+
+int device_characteristics(sqlite3_file*) {
+  // Without POWERSAFE_OVERWRITE SQLite would pad each commit to a whole sector.
+  return SQLITE_IOCAP_POWERSAFE_OVERWRITE | SQLITE_IOCAP_SEQUENTIAL | SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN;
+}
+
+int main_shm_map(sqlite3_file* file, int region, int size, int extend, void volatile** out) {
+  return connection(file).shm_map(region, size, extend, out);
+}
+
+int main_shm_lock(sqlite3_file* file, int offset, int count, int flags) {
+  if (unusable_after_fork(file)) return SQLITE_IOERR_SHMLOCK;
+  return connection(file).shm_lock(offset, count, flags);
+}
+
+void main_shm_barrier(sqlite3_file*) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+int main_shm_unmap(sqlite3_file* file, int) {
+  return connection(file).shm_unmap();
+}
+
+constexpr sqlite3_io_methods kMainMethods = {2,  // no xFetch: memory mapping would go around the snapshot
+                                             main_close,
+                                             main_read,
+                                             main_write,
+                                             main_truncate,
+                                             main_sync,
+                                             main_file_size,
+                                             main_lock,
+                                             main_unlock,
+                                             main_check_reserved_lock,
+                                             main_file_control,
+                                             sector_size,
+                                             device_characteristics,
+                                             main_shm_map,
+                                             main_shm_lock,
+                                             main_shm_barrier,
+                                             main_shm_unmap,
+                                             nullptr,
+                                             nullptr};
+
+// --- the WAL, which exists in memory only ---
+
+int wal_close(sqlite3_file*) {
+  return SQLITE_OK;
+}
+
+int wal_read(sqlite3_file* file, void* out, int amount, sqlite3_int64 offset) {
+  return connection(file).wal_read(out, amount, offset);
+}
+
+int wal_write(sqlite3_file* file, const void* data, int amount, sqlite3_int64 offset) {
+  if (unusable_after_fork(file)) return SQLITE_IOERR_WRITE;
+  return connection(file).wal_write(data, amount, offset);
+}
+
+int wal_truncate(sqlite3_file*, sqlite3_int64) {
+  return SQLITE_OK;
+}
+
+int wal_file_size(sqlite3_file*, sqlite3_int64* size) {
+  *size = 0;
+  return SQLITE_OK;
+}
+
+int wal_lock(sqlite3_file*, int) {
+  return SQLITE_OK;
+}
+
+int wal_file_control(sqlite3_file*, int, void*) {
+  return SQLITE_NOTFOUND;
+}
+
+constexpr sqlite3_io_methods kWalMethods = {1,
+                                            wal_close,
+                                            wal_read,
+                                            wal_write,
+                                            wal_truncate,
+                                            main_sync,
+                                            wal_file_size,
+                                            wal_lock,
+                                            wal_lock,
+                                            main_check_reserved_lock,
+                                            wal_file_control,
+                                            sector_size,
+                                            device_characteristics,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr};
+
+// --- names ---
+
+struct Path {
+  std::string directory;
+  std::string name;
+};
+
+Path split(const std::string& path) {
+  size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// Is `path` the -wal (or -journal) of a replicated database of this process?
+bool belongs_to_database(const char* path, std::string_view suffix) {
+  std::string_view text = path;
+  if (!text.ends_with(suffix)) return false;
+  Path database = split(std::string(text.substr(0, text.size() - suffix.size())));
+  DatabaseSet* databases = node_provider->find(database.directory);
+  return databases != nullptr && databases->knows(database.name);
+}
+
+// --- opening ---
+
+int refuse_open(int code, const std::string& sentence) {
+  report_error(nullptr, code, sentence);
+  return code;
+}
+
+std::optional<std::string> text_parameter(const char* name, const char* key) {
+  const char* value = sqlite3_uri_parameter(name, key);
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+Result<std::optional<int>> number_parameter(const char* name, const char* key, int lowest, int highest) {
+  std::optional<std::string> text = text_parameter(name, key);
+  if (!text) return std::optional<int>();
+  int value = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size() || value < lowest || value > highest) {
+    return Status(Code::kInvalid, std::string(key) + "=" + *text +
+                                      " in the URI: expected a whole number from " + std::to_string(lowest) +
+                                      " to " + std::to_string(highest));
+  }
+  return std::optional<int>(value);
+}
+
+struct Request {
+  Path path;
+  OpenParameters parameters;
+  uint32_t page_size = 0;
+  bool is_explicit = false;  // the URI itself asks for this VFS
+};
+
+Result<Request> parse_request(const char* name) {
+  Request request;
+  request.path = split(name);
+  request.parameters.listen = text_parameter(name, "listen");
+  request.parameters.join = text_parameter(name, "join");
+  request.is_explicit = request.parameters.listen || request.parameters.join || text_parameter(name, "vfs");
+  Result<std::optional<int>> timeout = number_parameter(name, "timeout", 1, 3600000);
+  if (!timeout) return timeout.status();
+  request.parameters.timeout_ms = *timeout;
+  Result<std::optional<int>> page_size = number_parameter(
+      name, "page_size", static_cast<int>(codec::kMinPageSize), static_cast<int>(codec::kMaxPageSize));
+  if (!page_size) return page_size.status();
+  if (*page_size) {
+    request.page_size = static_cast<uint32_t>(**page_size);
+    if (!codec::is_page_size(request.page_size)) {
+      return Status(Code::kInvalid, "page_size=" + std::to_string(request.page_size) +
+                                        " in the URI: expected a power of two from 512 to 65536");
+    }
+  }
+  for (const char* key : {"immutable", "nolock"}) {
+    if (sqlite3_uri_boolean(name, key, 0) != 0) {
+      return Status(Code::kInvalid,
+                    std::string(key) + "=1 would read the file behind the cluster's back: open it without");
+    }
+  }
+  if (std::optional<std::string> cache = text_parameter(name, "cache"); cache == "shared") {
+    return Status(Code::kInvalid,
+                  "cache=shared is not possible with vfs=dqlite: each connection needs a cache of its own");
+  }
+  if (!codec::is_database_name(request.path.name) || request.path.name.ends_with("-journal") ||
+      request.path.name.ends_with("-wal")) {
+    return Status(Code::kInvalid, "'" + request.path.name + "' cannot be the name of a replicated database");
+  }
+  return request;
+}
+
+// ATTACH and VACUUM INTO inherit the VFS: only files that are on the node's list already are meant [V-C1].
+bool is_inherited(const char* name) {
+  if (text_parameter(name, "vfs") || text_parameter(name, "listen") || text_parameter(name, "join"))
+    return false;
+  Path path = split(name);
+  DatabaseSet* databases = node_provider->find(path.directory);
+  if (databases != nullptr && databases->knows(path.name)) return false;
+  return ConnectionRegistry::inside_attach();
+}
+
+Status open_main(const char* name, int flags, Connection** out) {
+  Result<Request> request = parse_request(name);
+  if (!request) return request.status();
+  bool create = (flags & SQLITE_OPEN_CREATE) != 0;
+  Result<OpenedNode> node = node_provider->open(request->path.directory, request->parameters, create);
+  if (!node) return node.status();
+  Result<Database*> database = node->databases->open_database(request->path.name, create);
+  if (!database) return database.status();
+  Status status = node_provider->database_opened(*node->databases, **database, request->parameters);
+  if (!status) return status;
+  uint32_t page_size = (*database)->committed().page_size;
+  if (request->page_size != 0 && page_size != 0 && page_size != request->page_size) {
+    return {Code::kInvalid, "page_size=" + std::to_string(request->page_size) + " in the URI, but " +
+                                request->path.name + " has pages of " + std::to_string(page_size) +
+                                " bytes: the size is chosen once, at creation"};
+  }
+  ConnectionOptions options{node->timeout_ms, request->page_size};
+  *out = new Connection(*node->databases, **database, options);
+  return Status::ok();
+}
+
+int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  file->pMethods = nullptr;
+  if (name != nullptr && (flags & SQLITE_OPEN_WAL) != 0) {
+    if (Connection* owner = connection_of(sqlite3_database_file_object(name))) {
+      *reinterpret_cast<ConnectionFile*>(file) = {{&kWalMethods}, owner};
+      return SQLITE_OK;
+    }
+  }
+  if (name == nullptr || (flags & SQLITE_OPEN_MAIN_DB) == 0 || is_inherited(name)) {
+    return host_vfs->xOpen(host_vfs, name, file, flags, out_flags);
+  }
+  if (node_provider->forked()) {
+    return refuse_open(SQLITE_CANTOPEN,
+                       "this process was forked from one with a running node: dqlite cannot be used in it");
+  }
+  try {
+    Connection* opened = nullptr;
+    Status status = open_main(name, flags, &opened);
+    if (!status) return refuse_open(SQLITE_CANTOPEN, status.sentence());
+    *reinterpret_cast<ConnectionFile*>(file) = {{&kMainMethods}, opened};
+  } catch (const std::bad_alloc&) {
+    return SQLITE_NOMEM;
+  }
+  if (out_flags != nullptr) *out_flags = flags;
+  return SQLITE_OK;
+}
+
+int delete_file(sqlite3_vfs*, const char* name, int sync_directory) {
+  if (belongs_to_database(name, "-wal") || belongs_to_database(name, "-journal")) return SQLITE_OK;
+  return host_vfs->xDelete(host_vfs, name, sync_directory);
+}
+
+int access_file(sqlite3_vfs*, const char* name, int flags, int* result) {
+  if (belongs_to_database(name, "-wal")) {
+    *result = 1;
+    return SQLITE_OK;
+  }
+  if (belongs_to_database(name, "-journal")) {
+    // A checkpoint's journal may lie there: it is the node's, and no rollback is due while the node runs.
+    *result = 0;
+    return SQLITE_OK;
+  }
+  return host_vfs->xAccess(host_vfs, name, flags, result);
+}
+
+int sleep_for(sqlite3_vfs*, int microseconds) {
+  if (!node_provider->forked() && Connection::sleep(microseconds)) return microseconds;
+  return host_vfs->xSleep(host_vfs, microseconds);
+}
+
+// --- everything else is the host's ---
+
+int full_pathname(sqlite3_vfs*, const char* name, int size, char* out) {
+  return host_vfs->xFullPathname(host_vfs, name, size, out);
+}
+void* dl_open(sqlite3_vfs*, const char* name) {
+  return host_vfs->xDlOpen(host_vfs, name);
+}
+void dl_error(sqlite3_vfs*, int size, char* out) {
+  host_vfs->xDlError(host_vfs, size, out);
+}
+void (*dl_sym(sqlite3_vfs*, void* library, const char* symbol))(void) {
+  return host_vfs->xDlSym(host_vfs, library, symbol);
+}
+void dl_close(sqlite3_vfs*, void* library) {
+  host_vfs->xDlClose(host_vfs, library);
+}
+int randomness(sqlite3_vfs*, int size, char* out) {
+  return host_vfs->xRandomness(host_vfs, size, out);
+}
+int current_time(sqlite3_vfs*, double* out) {
+  return host_vfs->xCurrentTime(host_vfs, out);
+}
+int get_last_error(sqlite3_vfs*, int size, char* out) {
+  return host_vfs->xGetLastError(host_vfs, size, out);
+}
+int current_time_int64(sqlite3_vfs*, sqlite3_int64* out) {
+  return host_vfs->xCurrentTimeInt64(host_vfs, out);
+}
+
+sqlite3_vfs dqlite_vfs = {};
+
+}  // namespace
+
+Connection* connection_of(sqlite3_file* file) {
+  if (file == nullptr || file->pMethods != &kMainMethods) return nullptr;
+  return reinterpret_cast<ConnectionFile*>(file)->connection;
+}
+
+Connection* connection_of(sqlite3* handle, const char* schema) {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(handle, schema, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return nullptr;
+  return connection_of(file);
+}
+
+int register_vfs(NodeProvider& provider) {
+  if (sqlite3_vfs_find("dqlite") == &dqlite_vfs) return SQLITE_OK;
+  host_vfs = sqlite3_vfs_find(nullptr);
+  if (host_vfs == nullptr) return SQLITE_ERROR;
+  node_provider = &provider;
+  dqlite_vfs.iVersion = std::min(host_vfs->iVersion, 2);
+  dqlite_vfs.szOsFile = std::max(host_vfs->szOsFile, static_cast<int>(sizeof(ConnectionFile)));
+  dqlite_vfs.mxPathname = host_vfs->mxPathname;
+  dqlite_vfs.zName = "dqlite";
+  dqlite_vfs.xOpen = open_file;
+  dqlite_vfs.xDelete = delete_file;
+  dqlite_vfs.xAccess = access_file;
+  dqlite_vfs.xFullPathname = full_pathname;
+  dqlite_vfs.xDlOpen = dl_open;
+  dqlite_vfs.xDlError = dl_error;
+  dqlite_vfs.xDlSym = dl_sym;
+  dqlite_vfs.xDlClose = dl_close;
+  dqlite_vfs.xRandomness = randomness;
+  dqlite_vfs.xSleep = sleep_for;
+  dqlite_vfs.xCurrentTime = current_time;
+  dqlite_vfs.xGetLastError = get_last_error;
+  dqlite_vfs.xCurrentTimeInt64 = host_vfs->iVersion >= 2 ? current_time_int64 : nullptr;
+  return sqlite3_vfs_register(&dqlite_vfs, 0);
+}
+
+}  // namespace dqlite::vfs
