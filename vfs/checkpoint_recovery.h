@@ -23,7 +23,7 @@ enum class RecordsLeft : uint8_t { kOne, kTwo };
 enum class HeaderLeft : uint8_t {
   kOlder,  // as the older (or only) record says
   kNewer,  // as the newer of two says
-  kBlank,  // the older record is of an empty file, and this one has grown but has no page 1 yet
+  kBlank,  // one record is of an empty file, and on the way from or back to the other page 1 is not there yet
   kOther,
 };
 

@@ -8,7 +8,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string text(uint64_t value) { return std::to_string(value); }
+std::string text(uint64_t value) {
+  return std::to_string(value);
+}
 
 }  // namespace
 

@@ -14,7 +14,8 @@ std::string text(uint64_t value) {
   return std::to_string(value);
 }
 
-// The pages whose old content has to be kept: those that are overwritten or cut off, and page 1 for its stamp.
+// The pages whose old content has to be kept: those that are overwritten or cut off, and page 1 for its
+// stamp.
 std::vector<uint32_t> pages_to_journal(const CheckpointRecord& base, const CheckpointRecord& next,
                                        const std::vector<uint32_t>& overwritten) {
   std::vector<uint32_t> numbers;
@@ -25,7 +26,8 @@ std::vector<uint32_t> pages_to_journal(const CheckpointRecord& base, const Check
     if (number > 1 && number <= base.page_count) numbers.push_back(number);
   }
   // All that are overwritten are at or below next.page_count, so this stays ascending.
-  for (uint64_t number = std::max<uint64_t>(2, uint64_t{next.page_count} + 1); number <= base.page_count; number++) {
+  for (uint64_t number = std::max<uint64_t>(2, uint64_t{next.page_count} + 1); number <= base.page_count;
+       number++) {
     if (number != lock_page) numbers.push_back(static_cast<uint32_t>(number));
   }
   return numbers;
@@ -42,7 +44,8 @@ std::vector<uint32_t> pages_in_motion(const CheckpointRecord& base, const Checkp
 
 }  // namespace
 
-Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next, const std::vector<PageImage>& pages,
+Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next,
+                                                const std::vector<PageImage>& pages,
                                                 std::chrono::steady_clock::time_point deadline) {
   State& state = *state_;
   if (!state.failure) return state.failure;
@@ -79,27 +82,31 @@ Result<CheckpointCost> DatabaseFile::replace(const CheckpointRecord& next, const
 }
 
 Status DatabaseFile::State::check_next(const CheckpointRecord& next) const {
-  if (record.database == 0) return {Code::kInvalid, path + " has no checkpoint record yet: establish the first one"};
+  if (record.database == 0)
+    return {Code::kInvalid, path + " has no checkpoint record yet: establish the first one"};
   if (next.database != record.database || next.name != record.name || next.index <= record.index) {
     return {Code::kInvalid, "a checkpoint of " + path + " (database " + text(record.database) + " at index " +
-                                text(record.index) + ") cannot lead to database " + text(next.database) + ", \"" +
-                                next.name + "\", at index " + text(next.index)};
+                                text(record.index) + ") cannot lead to database " + text(next.database) +
+                                ", \"" + next.name + "\", at index " + text(next.index)};
   }
-  if (!codec::is_page_size(next.page_size) || (record.page_count != 0 && next.page_size != record.page_size)) {
-    return {Code::kInvalid, "a checkpoint of " + path + " cannot change the page size from " + text(record.page_size) +
-                                " to " + text(next.page_size)};
+  if (!codec::is_page_size(next.page_size) ||
+      (record.page_count != 0 && next.page_size != record.page_size)) {
+    return {Code::kInvalid, "a checkpoint of " + path + " cannot change the page size from " +
+                                text(record.page_size) + " to " + text(next.page_size)};
   }
   return Status::ok();
 }
 
-Status DatabaseFile::State::check_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages) const {
+Status DatabaseFile::State::check_pages(const CheckpointRecord& next,
+                                        const std::vector<PageImage>& pages) const {
   uint32_t last = 0;
   for (const PageImage& page : pages) {
     if (page.number <= last || page.number > next.page_count || !page.bytes ||
         page.bytes->size() != next.page_size) {
       return {Code::kInvalid, "page " + text(page.number) + " of a checkpoint of " + path + " to " +
                                   text(next.page_count) + " pages is out of order, out of range or not " +
-                                  text(next.page_size) + " bytes long (the one before it is " + text(last) + ")"};
+                                  text(next.page_size) + " bytes long (the one before it is " + text(last) +
+                                  ")"};
     }
     last = page.number;
   }
@@ -133,7 +140,8 @@ Result<NewPages> DatabaseFile::State::compare_all(const CheckpointRecord& next, 
   return changed;
 }
 
-// Both sides of the border compute the rolling checksum: a page that was left out is found here, before it is lost.
+// Both sides of the border compute the rolling checksum: a page that was left out is found here, before it is
+// lost.
 Status DatabaseFile::State::check_sums(const CheckpointRecord& next, const PageSums& after) const {
   if (uint64_t total = after.total(); total != next.checksum) {
     return {Code::kCorrupt, "the pages for the checkpoint of " + path + " at index " + text(next.index) +
@@ -156,8 +164,9 @@ Result<CheckpointCost> DatabaseFile::State::move_to(const CheckpointRecord& next
   return cost;
 }
 
-// After `take_exclusive`. Without room on the disk all is undone and the file stays as it was; after any other failure
-// EXCLUSIVE is kept, so that nobody reads a mixture, until this object is gone and the journal is what a reader finds.
+// After `take_exclusive`. Without room on the disk, or without the pages, all is undone and the file stays as
+// it was; after any other failure EXCLUSIVE is kept, so that nobody reads a mixture, until this object is
+// gone and the journal is what a reader finds.
 Status DatabaseFile::State::carry_out(const CheckpointRecord& next, NewPages& pages, CheckpointCost& cost) {
   const std::vector<uint32_t> journalled = pages_to_journal(record, next, pages.numbers);
   JournalMark mark;
@@ -176,7 +185,7 @@ Status DatabaseFile::State::carry_out(const CheckpointRecord& next, NewPages& pa
     begin_copy(pages_in_motion(record, next, pages.numbers));
     done = copy_pages(next, pages, cost);
   }
-  if (done.code() == Code::kFull) {
+  if (done.code() == Code::kFull || pages.source_failed) {
     if (Status undone = undo(mark, copied); undone) return done;
   }
   if (done) done = remove_journal();
@@ -230,7 +239,7 @@ Status DatabaseFile::State::write_journal(const JournalMark& mark, const std::ve
 }
 
 // The pages and the stamp, in place; adjacent pages in one write. Synced on return.
-Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, const NewPages& pages, CheckpointCost& cost) {
+Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, NewPages& pages, CheckpointCost& cost) {
   const size_t size = next.page_size;
   const uint32_t stamp = codec::stamp_of(next.index);
   const size_t pages_in_run = kRunBytes / size;
@@ -238,18 +247,22 @@ Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, const NewPa
   for (size_t i = 0; i < pages.numbers.size();) {
     const uint32_t first = pages.numbers[i];
     size_t count = 0;
-    while (count < pages_in_run && i + count < pages.numbers.size() && pages.numbers[i + count] == first + count) {
+    while (count < pages_in_run && i + count < pages.numbers.size() &&
+           pages.numbers[i + count] == first + count) {
       std::span<uint8_t> page = std::span(buffer).subspan(count * size, size);
       const uint32_t number = pages.numbers[i + count];
-      if (Status status = pages.source(number, page); !status) return status;
-      if (codec::page_hash(number, page) != pages.sums_after.of(number)) {
+      Status given = pages.source(number, page);
+      pages.source_failed = !given || codec::page_hash(number, page) != pages.sums_after.of(number);
+      if (!given) return given;
+      if (pages.source_failed) {
         return {Code::kCorrupt, "page " + text(number) + " for the checkpoint of " + path + " at index " +
                                     text(next.index) + " changed while it was copied"};
       }
       if (number == 1) codec::stamp_page1(page, stamp);
       count++;
     }
-    if (Status status = file->write(uint64_t{first - 1} * size, ByteView(buffer).first(count * size)); !status) {
+    if (Status status = file->write(uint64_t{first - 1} * size, ByteView(buffer).first(count * size));
+        !status) {
       return status;
     }
     cost.pages += static_cast<uint32_t>(count);

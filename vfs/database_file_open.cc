@@ -38,7 +38,8 @@ HeaderLeft classify(const FileHeader& header, const std::vector<StoredRecord>& w
   // Two records of an empty file differ in their index alone: the newer is durable, so it is the true one.
   if (whole.size() == 2 && belongs_to(header, whole[1].record)) return HeaderLeft::kNewer;
   if (belongs_to(header, whole[0].record)) return HeaderLeft::kOlder;
-  if (whole[0].record.page_count == 0 && header.is_blank) return HeaderLeft::kBlank;
+  const bool passes_empty = whole.front().record.page_count == 0 || whole.back().record.page_count == 0;
+  if (passes_empty && header.is_blank) return HeaderLeft::kBlank;
   return HeaderLeft::kOther;
 }
 

@@ -26,6 +26,7 @@ struct NewPages {
   std::vector<uint32_t> numbers;
   DatabaseFile::PageSource source;
   PageSums sums_after;
+  bool source_failed = false;  // it, and not the disk, ended the copy
 };
 
 struct DatabaseFile::State {
@@ -54,7 +55,7 @@ struct DatabaseFile::State {
   Result<CheckpointCost> move_to(const CheckpointRecord& next, NewPages pages, FileLock::Deadline deadline);
   Status carry_out(const CheckpointRecord& next, NewPages& pages, CheckpointCost& cost);
   Status write_journal(const JournalMark& mark, const std::vector<uint32_t>& page_numbers, uint64_t& bytes);
-  Status copy_pages(const CheckpointRecord& next, const NewPages& pages, CheckpointCost& cost);
+  Status copy_pages(const CheckpointRecord& next, NewPages& pages, CheckpointCost& cost);
   Status write_page1(uint32_t stamp, uint32_t size);
   Status set_size(uint64_t size);
   Status remove_journal();
