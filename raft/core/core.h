@@ -74,7 +74,7 @@ struct Proposal {
   // created the stream (a stream's name is that entry's index). One refusal refuses everything of the term
   // that names a refused or later base, since their bases do not exist.
   Term term = 0;
-  std::vector<Base> bases;
+  std::vector<Base> bases{};
   SharedBytes payload;
 };
 
@@ -108,7 +108,8 @@ struct LogReadRequest {
   size_t max_bytes = 0;
 };
 
-// A follower lags behind the log: send it a snapshot, then `core.snapshot_sent`.
+// A follower lags behind the log: send it a snapshot, then `core.snapshot_sent`. Chunks go out only while this node
+// leads the term of the request; when it does not lead any more, the stream is dropped.
 struct SnapshotRequest {
   NodeId peer = 0;
 };

@@ -38,7 +38,12 @@ void Core::State::broadcast_heartbeats() {
     // refused, and probing begins; also when the window is full (raft.md 1.8).
     if (peer.state == Progress::State::kReplicate && !peer.inflights.empty() &&
         peer.match == peer.match_at_heartbeat) {
-      send_entries(id, peer, {});
+      if (peer.next <= log.start().index) {
+        // The log was cut under the window: only a snapshot helps.
+        peer.become_probe(peer.match + 1);
+      } else {
+        send_entries(id, peer, {});
+      }
     }
     peer.match_at_heartbeat = peer.match;
   }

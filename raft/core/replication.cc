@@ -83,8 +83,8 @@ void Core::State::note_contact(Progress& peer) {
 }
 
 void Core::State::send_entries(NodeId id, Progress& peer, std::vector<Entry> entries) {
+  // The callers saw to it that `next` is behind the log's start, so the term is known.
   const EntryId previous{peer.next - 1, log.term_at(peer.next - 1).value_or(0)};
-  if (previous.index < log.start().index) return;  // cut meanwhile: the next round asks for a snapshot
   size_t bytes = 0;
   for (const Entry& entry : entries) bytes += entry.size_bytes();
   const Index end = previous.index + entries.size();
@@ -121,7 +121,8 @@ void Core::State::entries_read(NodeId id, std::vector<Entry> entries) {
   if (fault || role != Role::kLeader || found == peers.end()) return;
   Progress& peer = found->second;
   if (!std::exchange(peer.reading, false)) return;
-  bool usable = !entries.empty() && entries.front().index == peer.next;
+  // The log may have been cut or the follower moved on meanwhile.
+  bool usable = !entries.empty() && peer.next > log.start().index;
   for (size_t i = 0; usable && i < entries.size(); i++) {
     usable = entries[i].index == peer.next + i && log.holds(entries[i].id());
   }
