@@ -68,6 +68,24 @@ void Database::end_read(Reader& reader) {
   if (reader.backfill < wal_.checkpointed()) release_frames();
 }
 
+PinnedVersion Database::begin_file_read(Reader& reader, uint64_t& index, uint64_t& term) {
+  std::unique_lock lock(mutex_);
+  // A running checkpoint has decided already which old pages are needed.
+  checkpoint_ended_.wait(lock, [&] { return checkpoint_target_ == 0; });
+  reader = {true, UINT64_MAX, wal_.checkpointed()};
+  readers_.push_back(&reader);
+  PinnedVersion version = versions_.current();
+  if (wal_.frame_count() > 0 && version->record().index < index) {
+    index = version->record().index;
+    term = version->record().term;
+  }
+  return version;
+}
+
+void Database::end_file_read(Reader& reader) {
+  remove_reader(reader);
+}
+
 CommittedView Database::committed() {
   std::lock_guard lock(mutex_);
   return view();
@@ -99,6 +117,7 @@ Result<SharedPage> Database::newest_page(uint32_t page_number) {
 }
 
 Status Database::create(uint64_t id, uint32_t page_size, uint64_t term) {
+  std::lock_guard work(file_work_);
   CheckpointRecord record{id, name_, page_size, 0, id, term, 0};
   if (Status status = versions_.file().establish(record); !status) return status;
   std::lock_guard lock(mutex_);
@@ -108,6 +127,7 @@ Status Database::create(uint64_t id, uint32_t page_size, uint64_t term) {
 }
 
 Status Database::adopt(uint64_t id, uint64_t term) {
+  std::lock_guard work(file_work_);
   const FoundFile& found = versions_.file().found();
   Result<uint64_t> checksum = versions_.file().compute_checksum();
   if (!checksum) return checksum.status();
@@ -128,6 +148,7 @@ uint64_t Database::publish(const std::vector<PageImage>& frames, const CommitMar
 
 Status Database::replace(const CheckpointRecord& record, const DatabaseFile::PageSource& source,
                          std::chrono::steady_clock::time_point deadline) {
+  std::lock_guard work(file_work_);
   Result<CheckpointCost> cost = versions_.replace(record, source, deadline);
   if (!cost) return cost.status();
   std::lock_guard lock(mutex_);
@@ -146,6 +167,7 @@ void Database::release_frames() {
 
 Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
                                             std::chrono::steady_clock::time_point deadline) {
+  std::lock_guard work(file_work_);
   CommitMark target;
   std::vector<PageImage> pages;
   bool older_pinned = false;
@@ -176,6 +198,7 @@ Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
   Result<CheckpointCost> cost = versions_.advance(record, pages, older_pinned, deadline);
   std::lock_guard lock(mutex_);
   checkpoint_target_ = 0;
+  checkpoint_ended_.notify_all();
   if (!cost) return cost;
   wal_.checkpointed_at(target);
   release_frames();

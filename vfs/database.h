@@ -4,10 +4,11 @@
 // being written lives in its connection (vfs/connection.h) and in the commit path (vfs/committer.h) until
 // then. The applier thread publishes, the checkpoint thread moves frames to the file, connections read.
 // `mutex_` guards the memory WAL, the readers and the identity, for short bounded steps; it is never held
-// over a disk call.
+// over a disk call. `file_work_` lets one thread at a time change the file; it is held over that, and taken
+// before `mutex_`.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,6 +55,10 @@ class Database {
   // Holds the state a connection was shown before, with today's file, if no checkpoint has passed it.
   std::optional<CommittedView> begin_read_again(Reader& reader, const CommittedView& shown);
   void end_read(Reader& reader);
+  // The file alone, for a snapshot: pinned, between two checkpoints. Lowers (index, term) to the file's own
+  // if frames above it exist.
+  PinnedVersion begin_file_read(Reader& reader, uint64_t& index, uint64_t& term);
+  void end_file_read(Reader& reader);
   CommittedView committed();
   // A frame that a held snapshot covers; null if the whole copy was replaced meanwhile.
   SharedPage frame(uint64_t sequence);
@@ -98,10 +103,12 @@ class Database {
   const std::string name_;
   FileVersions versions_;
   WriteTurn turn_;
+  std::mutex file_work_;
   std::mutex mutex_;
   MemoryWal wal_;
   uint64_t epoch_ = 1;
   std::vector<Reader*> readers_;
+  std::condition_variable checkpoint_ended_;
   uint64_t checkpoint_target_ = 0;  // a running checkpoint overwrites pages up to this sequence
 };
 

@@ -2,6 +2,7 @@
 
 #include "codec/command.h"
 #include "vfs/change_codec.h"
+#include "vfs/snapshot.h"
 
 namespace dqlite::vfs {
 
@@ -20,6 +21,7 @@ Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(Files& files, NodePaths p
     }
     set->databases_[name] = std::make_unique<Database>(name, std::move(*file));
   }
+  if (Status status = finish_installation(*set); !status) return status;
   return set;
 }
 
@@ -171,12 +173,13 @@ void DatabaseSet::failed(const Status& reason) {
   committer_->drop_all(reason);
 }
 
+DatabaseSet::Point DatabaseSet::applied_point() {
+  std::lock_guard lock(mutex_);
+  return applied_;
+}
+
 DatabaseSet::Point DatabaseSet::durable_point() {
-  Point applied;
-  {
-    std::lock_guard lock(mutex_);
-    applied = applied_;
-  }
+  Point applied = applied_point();
   Point point = applied;
   for (Database* database : databases()) {
     if (database->id() == 0) continue;

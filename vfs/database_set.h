@@ -41,7 +41,7 @@ struct DatabaseStatus {
 
 class DatabaseSet {
  public:
-  // Opens every database that has a checkpoint record.
+  // Opens every database that has a checkpoint record, and completes an installation that a crash cut off.
   static Result<std::unique_ptr<DatabaseSet>> open(Files& files, NodePaths paths);
 
   // The consensus starts after the set, since it replays into it; connections come after both.
@@ -84,6 +84,7 @@ class DatabaseSet {
     uint64_t term = 0;
   };
   Point durable_point();
+  [[nodiscard]] Point applied_point();
   [[nodiscard]] std::vector<DatabaseStatus> status();
   [[nodiscard]] std::vector<Database*> databases();
 

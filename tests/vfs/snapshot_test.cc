@@ -1,0 +1,183 @@
+// The state of one node as a byte stream, and its arrival on another.
+
+#include "vfs/snapshot.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/vfs/fixture.h"
+
+using namespace dqlite;
+using namespace dqlite::vfs;
+using namespace dqlite::vfs::test;
+
+namespace {
+
+std::string content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST_GROUP(Snapshot) {
+  TemporaryDirectory sender_directory;
+  TemporaryDirectory receiver_directory;
+
+  void checkpoint(TestNode & node) {
+    Result<CheckpointReport> report =
+        node.databases().checkpoint_cluster(std::chrono::steady_clock::now() + std::chrono::seconds(20));
+    if (!report) FAIL(report.status().sentence().c_str());
+  }
+
+  Bytes read_all(SnapshotReader & reader, size_t chunk) {
+    Bytes all;
+    while (all.size() < reader.size_bytes()) {
+      Result<Bytes> bytes = reader.read(all.size(), chunk);
+      if (!bytes) FAIL(bytes.status().sentence().c_str());
+      all.insert(all.end(), bytes->begin(), bytes->end());
+    }
+    return all;
+  }
+
+  Bytes snapshot_of(TestNode & node, size_t chunk = 10000) {
+    Result<std::unique_ptr<SnapshotReader>> reader = SnapshotReader::open(node.databases());
+    if (!reader) FAIL(reader.status().sentence().c_str());
+    return read_all(**reader, chunk);
+  }
+
+  Status arrive(TestNode & node, const Bytes& stream) {
+    Result<std::unique_ptr<SnapshotWriter>> writer = SnapshotWriter::open(node.databases());
+    if (!writer) FAIL(writer.status().sentence().c_str());
+    if (Status status = (*writer)->write(0, stream); !status) return status;
+    return (*writer)->install();
+  }
+
+  void fill(Sql & sql, int rows) {
+    for (int i = 0; i < rows; i++) sql.run("INSERT INTO t(x) VALUES(randomblob(2000))");
+  }
+};
+
+TEST(Snapshot, a_copy_has_the_same_rows_and_the_same_bytes) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 40);
+  checkpoint(sender);
+  TestNode receiver(receiver_directory.path());
+  Sql reader(receiver);
+  CHECK(arrive(receiver, snapshot_of(sender)).is_ok());
+  STRCMP_EQUAL(sql.rows("SELECT id, hex(x) FROM t").c_str(), reader.rows("SELECT id, hex(x) FROM t").c_str());
+  STRCMP_EQUAL("ok", reader.value("PRAGMA integrity_check").c_str());
+  CHECK(content_of(sender_directory.path() + "/app.db") == content_of(receiver_directory.path() + "/app.db"));
+  CHECK(!std::filesystem::exists(receiver_directory.path() + "/dqlite-node/incoming"));
+}
+
+TEST(Snapshot, A5_each_database_has_its_own_index_and_skips_what_its_copy_holds) {
+  TestNode sender(sender_directory.path());
+  Sql first(sender, "first.db");
+  Sql second(sender, "second.db");
+  first.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  second.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(first, 5);
+  checkpoint(sender);
+  fill(second, 5);
+  fill(first, 5);
+  Bytes stream = snapshot_of(sender);
+  TestNode receiver(receiver_directory.path());
+  CHECK(arrive(receiver, stream).is_ok());
+  // The whole log again: what the copies hold must not be applied twice.
+  std::vector<LogEntry> log = sender.cluster().log();
+  for (size_t i = 0; i < log.size(); i++) {
+    if (log[i].payload == nullptr) continue;
+    Status status = receiver.databases().apply(i + 1, log[i].term, *log[i].payload, std::nullopt);
+    if (!status) FAIL(status.sentence().c_str());
+  }
+  Sql copy_of_first(receiver, "first.db");
+  Sql copy_of_second(receiver, "second.db");
+  STRCMP_EQUAL(first.rows("SELECT id, hex(x) FROM t").c_str(),
+               copy_of_first.rows("SELECT id, hex(x) FROM t").c_str());
+  STRCMP_EQUAL(second.rows("SELECT id, hex(x) FROM t").c_str(),
+               copy_of_second.rows("SELECT id, hex(x) FROM t").c_str());
+}
+
+TEST(Snapshot, B2_checkpoints_go_on_while_a_copy_is_read_and_the_copy_stays_whole) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 40);
+  checkpoint(sender);
+  std::string before = sql.rows("SELECT id, hex(x) FROM t");
+  Result<std::unique_ptr<SnapshotReader>> reader = SnapshotReader::open(sender.databases());
+  CHECK(reader.is_ok());
+  for (int round = 0; round < 3; round++) {
+    sql.run("UPDATE t SET x=randomblob(2000); DELETE FROM t WHERE id % 7 = 3");
+    fill(sql, 3);
+    checkpoint(sender);
+  }
+  sql.run("DELETE FROM t WHERE id < 30; VACUUM");
+  checkpoint(sender);
+  TestNode receiver(receiver_directory.path());
+  CHECK(arrive(receiver, read_all(**reader, 4096)).is_ok());
+  Sql copy(receiver);
+  STRCMP_EQUAL(before.c_str(), copy.rows("SELECT id, hex(x) FROM t").c_str());
+}
+
+TEST(Snapshot, B10_an_installation_that_a_crash_cut_off_is_finished_at_the_next_start) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 10);
+  checkpoint(sender);
+  Bytes stream = snapshot_of(sender);
+  std::string node_directory = receiver_directory.path() + "/dqlite-node";
+  std::filesystem::create_directories(node_directory);
+  std::ofstream(node_directory + "/incoming", std::ios::binary)
+      .write(reinterpret_cast<const char*>(stream.data()), static_cast<std::streamsize>(stream.size()));
+  TestNode receiver(receiver_directory.path());
+  Sql copy(receiver);
+  STRCMP_EQUAL("10", copy.value("SELECT count(*) FROM t").c_str());
+  CHECK(!std::filesystem::exists(node_directory + "/incoming"));
+}
+
+TEST(Snapshot, a_stream_with_a_flipped_bit_is_refused_and_changes_nothing) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 5);
+  checkpoint(sender);
+  Bytes stream = snapshot_of(sender);
+  TestNode receiver(receiver_directory.path());
+  for (size_t position :
+       {size_t{0}, size_t{7}, size_t{20}, size_t{60}, stream.size() / 2, stream.size() - 1}) {
+    Bytes flipped = stream;
+    flipped[position] ^= 0x10;
+    CHECK(!arrive(receiver, flipped).is_ok());
+  }
+  Bytes cut(stream.begin(), stream.end() - 1);
+  CHECK(!arrive(receiver, cut).is_ok());
+  CHECK(receiver.databases().databases().empty());
+  CHECK(!std::filesystem::exists(receiver_directory.path() + "/dqlite-node/incoming.part"));
+}
+
+TEST(Snapshot, a_reader_of_the_replaced_copy_gets_an_error_and_then_the_new_rows) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 10);
+  checkpoint(sender);
+  Bytes early = snapshot_of(sender);
+  fill(sql, 200);
+  checkpoint(sender);
+  Bytes late = snapshot_of(sender);
+  TestNode receiver(receiver_directory.path());
+  CHECK(arrive(receiver, early).is_ok());
+  Sql reader(receiver);
+  reader.run("BEGIN");
+  STRCMP_EQUAL("10", reader.value("SELECT count(*) FROM t").c_str());
+  reader.run("PRAGMA cache_size=1; PRAGMA shrink_memory");
+  CHECK(arrive(receiver, late).is_ok());
+  LONGS_EQUAL(SQLITE_IOERR, reader.attempt("SELECT sum(length(x)) FROM t") & 0xff);
+  reader.attempt("ROLLBACK");
+  STRCMP_EQUAL("210", reader.value("SELECT count(*) FROM t").c_str());
+}
