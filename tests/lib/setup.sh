@@ -13,7 +13,7 @@ PYTHON=/usr/bin/python3  # Debian's: its sqlite3 module can load extensions
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libuv1-dev liblz4-dev libxxhash-dev libsqlite3-dev
   libcpputest-dev sqlite3 python3 unicode-data)
 # What only the checks need.
-CHECK_PACKAGES=(clang clang-format clang-tidy)
+CHECK_PACKAGES=(clang clang-format clang-tidy libclang-rt-dev)
 
 fail() {
   echo "$*" >&2
