@@ -1,0 +1,77 @@
+#include "extension/beginnings.h"
+
+#include <algorithm>
+
+#include "raft/net/address.h"
+
+namespace dqlite::extension {
+
+using raft::Standing;
+
+bool Beginnings::has_records() {
+  std::vector<vfs::Database*> all = databases_.databases();
+  return std::any_of(all.begin(), all.end(), [](vfs::Database* database) { return database->id() != 0; });
+}
+
+Status Beginnings::found(raft::Deadline deadline) {
+  std::lock_guard lock(mutex_);
+  // A record in a node that is new is an adoption that was cut off before the cluster was founded.
+  bool adopted = node_.standing() == Standing::kNew && !empty_founded_ && has_records();
+  if (adopted) {
+    databases_.applied(1, 1);
+  } else {
+    empty_founded_ = true;
+  }
+  return node_.bootstrap(adopted, deadline);
+}
+
+Status Beginnings::adopt(const std::string& name, raft::Deadline deadline) {
+  std::lock_guard lock(mutex_);
+  Standing standing = node_.standing();
+  if (standing != Standing::kNew || empty_founded_ || has_records()) {
+    std::string path = databases_.paths().directory + "/" + name;
+    return {Code::kRefused,
+            path + " holds data that is not the cluster's, and this node " +
+                (standing == Standing::kJoining ? "is joining a cluster" : "belongs to a cluster already") +
+                ": only a new node takes over an existing file. Move it away, and load its content as SQL "
+                "(sqlite3 " +
+                path + " .dump) into a replicated database"};
+  }
+  if (Status status = databases_.adopt(name); !status) return status.in("taking over " + name);
+  databases_.applied(1, 1);
+  return node_.bootstrap(true, deadline);
+}
+
+Status Beginnings::join(const std::string& address, raft::Deadline deadline) {
+  Result<raft::net::Address> target = raft::net::parse_address(address);
+  if (!target) return target.status().in("the address to join");
+  if (listen_.empty()) {
+    return {Code::kRefused,
+            "this node has no address at which a cluster could reach it: end this process, and open the "
+            "database with listen=host:port in its URI"};
+  }
+  if (address == listen_) {
+    return {Code::kRefused, address + " is this node itself: name a member of the cluster to join"};
+  }
+  if (Status status = begin_join(address); !status) return status;
+  return node_.join(address, deadline);
+}
+
+// A new node decides here; the rest of the join needs no lock.
+Status Beginnings::begin_join(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  if (node_.standing() != Standing::kNew) return Status::ok();
+  if (databases_.has_data()) {
+    return {Code::kRefused,
+            "the databases in " + databases_.paths().directory +
+                " hold data of their own, which a join would lose: join with a node in an empty "
+                "directory"};
+  }
+  if (empty_founded_) {
+    return {Code::kRefused, "this node is founding a cluster of its own just now and can join no other"};
+  }
+  Status begun = node_.join(address, raft::Clock::now());
+  return begun.code() == Code::kTimeout ? Status::ok() : begun;
+}
+
+}  // namespace dqlite::extension

@@ -1,0 +1,101 @@
+#include "extension/node_replicator.h"
+
+#include "codec/command.h"
+
+namespace dqlite::extension {
+namespace {
+
+Status not_open_yet() {
+  return {Code::kNoQuorum, "the node is still reading its log"};
+}
+
+}  // namespace
+
+vfs::Standing NodeReplicator::standing() {
+  raft::Node* opened = node();
+  if (opened == nullptr) return vfs::Standing::kLeaderless;
+  switch (opened->standing()) {
+    case raft::Standing::kNew:
+      return vfs::Standing::kNew;
+    case raft::Standing::kJoining:
+      return vfs::Standing::kJoining;
+    case raft::Standing::kLeader:
+      return vfs::Standing::kLeader;
+    case raft::Standing::kFollower:
+      return vfs::Standing::kFollower;
+    case raft::Standing::kLeaderless:
+      return vfs::Standing::kLeaderless;
+    case raft::Standing::kPoisoned:
+    case raft::Standing::kStopped:
+      break;
+  }
+  return vfs::Standing::kFailed;
+}
+
+// What was adopted is seen from the databases themselves.
+Status NodeReplicator::bootstrap(bool, vfs::Deadline deadline) {
+  return node() == nullptr ? not_open_yet() : beginnings_->found(deadline);
+}
+
+// A proposal comes from a connection or from the leader's checkpoint thread, and both need an open node: this
+// one leads.
+void NodeReplicator::propose(vfs::ReplicatedProposal proposal) {
+  raft::Node* opened = node();
+  if (opened == nullptr) return;
+  raft::Proposal translated;
+  translated.id = proposal.id;
+  translated.term = proposal.term;
+  for (const vfs::ProposalBase& base : proposal.bases) {
+    translated.bases.push_back({base.database, {base.index, base.term}});
+  }
+  translated.payload = std::move(proposal.payload);
+  opened->propose(std::move(translated));
+}
+
+Status NodeReplicator::confirm_leadership(uint64_t term, vfs::Deadline deadline) {
+  raft::Node* opened = node();
+  return opened == nullptr ? not_open_yet() : opened->confirm_leadership(term, deadline);
+}
+
+uint64_t NodeReplicator::durable_index() {
+  raft::Node* opened = node();
+  return opened == nullptr ? 0 : opened->durable_index();
+}
+
+// A node that is a member of nothing acknowledged nothing in its last life.
+bool NodeReplicator::is_caught_up() {
+  raft::Node* opened = node();
+  if (opened == nullptr) return false;
+  return opened->is_caught_up() || opened->standing() == raft::Standing::kNew;
+}
+
+Status NodeReplicator::wait_caught_up(vfs::Deadline deadline) {
+  raft::Node* opened = node();
+  return opened == nullptr ? not_open_yet() : opened->wait_caught_up(deadline);
+}
+
+Result<uint64_t> NodeReplicator::request_checkpoint(vfs::Deadline deadline) {
+  raft::Node* opened = node();
+  if (opened == nullptr) return not_open_yet();
+  auto payload = std::make_shared<const Bytes>(codec::encode(codec::Command(codec::Checkpoint{})));
+  return opened->propose_anywhere(std::move(payload), deadline);
+}
+
+void NodeReplicator::checkpoint_done() {
+  if (raft::Node* opened = node()) opened->durable_point_moved();
+}
+
+std::string NodeReplicator::fault() {
+  raft::Node* opened = node();
+  if (opened == nullptr) return not_open_yet().sentence();
+  raft::NodeStatus status = opened->status();
+  if (!status.fault.empty()) return status.fault;
+  return "it was told to end, by dqlite_stop() or by the end of the process";
+}
+
+std::string NodeReplicator::leader_address() {
+  raft::Node* opened = node();
+  return opened == nullptr ? "" : opened->status().leader_address;
+}
+
+}  // namespace dqlite::extension

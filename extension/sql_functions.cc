@@ -1,0 +1,118 @@
+#include "extension/sql_functions.h"
+
+#include <new>
+#include <string>
+
+#include "extension/connection_node.h"
+#include "extension/process_life.h"
+#include "vfs/error_codes.h"
+
+namespace dqlite::extension {
+namespace {
+
+using Arguments = sqlite3_value**;
+
+void return_text(sqlite3_context* context, const std::string& text) {
+  sqlite3_result_text(context, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+}
+
+// What a function does with its node; its value goes into the context.
+using Action = Status (*)(sqlite3_context* context, ConnectionNode& node, Arguments arguments);
+
+void fail(sqlite3_context* context, const Status& status) {
+  int code = result_code(status);
+  vfs::report_error(sqlite3_context_db_handle(context), code, status.sentence());
+  sqlite3_result_error(context, status.sentence().c_str(), -1);
+  sqlite3_result_error_code(context, code);
+}
+
+template <Action action>
+void with_node(sqlite3_context* context, int, Arguments arguments) {
+  try {
+    vfs::flush_log();
+    Result<ConnectionNode> node = node_of_connection(sqlite3_context_db_handle(context));
+    Status status = node ? action(context, *node, arguments) : node.status();
+    if (!status) fail(context, status);
+  } catch (const std::bad_alloc&) {
+    sqlite3_result_error_nomem(context);
+  }
+}
+
+Status join(sqlite3_context* context, ConnectionNode& node, Arguments arguments) {
+  if (sqlite3_value_type(arguments[0]) != SQLITE_TEXT) {
+    return {Code::kInvalid,
+            "dqlite_join takes the address of a member as text, as in dqlite_join('db1.example:9001')"};
+  }
+  std::string address = reinterpret_cast<const char*>(sqlite3_value_text(arguments[0]));
+  if (Status status = node.node->beginnings().join(address, node.deadline()); !status) return status;
+  return_text(context, node.node->node().status().leader_address);
+  return Status::ok();
+}
+
+// A leader without an address is this node, alone and without network: empty text.
+Status leader(sqlite3_context* context, ConnectionNode& node, Arguments) {
+  raft::NodeStatus status = node.node->node().status();
+  if (status.leader != 0) return_text(context, status.leader_address);
+  return Status::ok();
+}
+
+Status checkpoint(sqlite3_context* context, ConnectionNode& node, Arguments) {
+  Result<vfs::CheckpointReport> report = node.node->databases().checkpoint_cluster(node.deadline());
+  if (!report) return report.status();
+  sqlite3_result_int64(context, static_cast<sqlite3_int64>(report->index));
+  return Status::ok();
+}
+
+Status stop(sqlite3_context*, ConnectionNode& node, Arguments) {
+  node.node->stop(raft::Clock::now() + kExitTime);
+  return Status::ok();
+}
+
+void version(sqlite3_context* context, int, Arguments) {
+  sqlite3_result_text(context, DQLITE_VERSION, -1, SQLITE_STATIC);
+}
+
+void last_error(sqlite3_context* context, int, Arguments) {
+  try {
+    vfs::flush_log();
+    std::string sentence = vfs::last_error(sqlite3_context_db_handle(context));
+    if (!sentence.empty()) return_text(context, sentence);
+  } catch (const std::bad_alloc&) {
+    sqlite3_result_error_nomem(context);
+  }
+}
+
+// The connection closes: the next one at the same address must not find its last words.
+void forget_connection(void* handle) {
+  vfs::forget_errors(static_cast<sqlite3*>(handle));
+}
+
+struct Function {
+  const char* name;
+  int argument_count;
+  int flags;
+  void (*call)(sqlite3_context*, int, Arguments);
+};
+
+constexpr Function kFunctions[] = {
+    {"dqlite_version", 0, SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, version},
+    {"dqlite_join", 1, SQLITE_DIRECTONLY, with_node<join>},
+    {"dqlite_leader", 0, 0, with_node<leader>},
+    {"dqlite_checkpoint", 0, SQLITE_DIRECTONLY, with_node<checkpoint>},
+    {"dqlite_stop", 0, SQLITE_DIRECTONLY, with_node<stop>},
+};
+
+}  // namespace
+
+int register_functions(sqlite3* handle) {
+  for (const Function& function : kFunctions) {
+    int rc = sqlite3_create_function_v2(handle, function.name, function.argument_count,
+                                        SQLITE_UTF8 | function.flags, nullptr, function.call, nullptr,
+                                        nullptr, nullptr);
+    if (rc != SQLITE_OK) return rc;
+  }
+  return sqlite3_create_function_v2(handle, "dqlite_last_error", 0, SQLITE_UTF8, handle, last_error, nullptr,
+                                    nullptr, forget_connection);
+}
+
+}  // namespace dqlite::extension
