@@ -109,7 +109,7 @@ void Checkpointer::propose_if_due(Time now) {
 Result<CheckpointReport> Checkpointer::attempt() {
   Time begin = steady_clock::now();
   CheckpointReport report;
-  report.index = replicator_.durable_index();
+  report.index = databases_.checkpoint_bound();
   Status failure;
   for (Database* database : databases_.databases()) {
     Result<CheckpointCost> cost = database->checkpoint(report.index, steady_clock::now() + kLockWait);

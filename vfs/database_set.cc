@@ -1,5 +1,7 @@
 #include "vfs/database_set.h"
 
+#include <algorithm>
+
 #include "codec/command.h"
 #include "vfs/change_codec.h"
 #include "vfs/snapshot.h"
@@ -206,6 +208,16 @@ Result<CheckpointReport> DatabaseSet::checkpoint_cluster(Deadline deadline) {
   Result<uint64_t> index = replicator_->request_checkpoint(deadline);
   if (!index) return index.status();
   return checkpointer_->wait(*index, deadline);
+}
+
+Status DatabaseSet::checkpoint_locally(Deadline deadline) {
+  uint64_t bound = checkpoint_bound();
+  checkpointer_->request(bound);
+  return checkpointer_->wait(bound, deadline).status();
+}
+
+uint64_t DatabaseSet::checkpoint_bound() {
+  return std::min(replicator_->durable_index(), applied_point().index);
 }
 
 std::vector<DatabaseStatus> DatabaseSet::status() {

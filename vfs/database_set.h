@@ -78,6 +78,11 @@ class DatabaseSet {
   // --- any thread ---
   // A checkpoint of the whole cluster: asks for it, and waits until this node has carried it out.
   Result<CheckpointReport> checkpoint_cluster(Deadline deadline);
+  // Moves what this node has applied and holds durably into its own files, without asking the cluster: for an
+  // orderly end, after which stock SQLite finds it there.
+  Status checkpoint_locally(Deadline deadline);
+  // Entries at or below are published here and durable on this node: how far a checkpoint may go.
+  uint64_t checkpoint_bound();
   // The newest entry whose effects on every database are in the files.
   struct Point {
     uint64_t index = 0;
