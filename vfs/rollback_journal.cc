@@ -197,7 +197,7 @@ Result<FoundJournal> inspect_journal(Files& files, const std::string& path) {
   std::array<uint8_t, kHeaderSize> header{};
   auto got = (*file)->read(0, header);
   if (!got) return got.status();
-  if (*got == 0 || header[0] == 0) {
+  if (std::memcmp(header.data(), kMagic.data(), kMagic.size()) != 0) {
     found.state = JournalState::kInert;
     return found;
   }

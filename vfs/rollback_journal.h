@@ -71,7 +71,7 @@ class JournalWriter {
 
 enum class JournalState : uint8_t {
   kNone,     // no such file
-  kInert,    // empty or begins with a zero byte: nobody rolls it back
+  kInert,    // empty or without the magic: SQLite puts nothing back from it either
   kWhole,    // ours, and every checksum is right
   kDamaged,  // ours, and some checksum is wrong
   kForeign,  // a stock writer's

@@ -64,6 +64,7 @@ class FaultFile : public DataFile {
       if (epoch_ == disk_.epoch_) disk_.settle(*inode_);
       return status;
     }
+    disk_.file_syncs_++;
     inode_->durable = inode_->cache;
     inode_->pending.clear();
     return status;

@@ -32,6 +32,7 @@ class FaultDisk {
   void fail_call(uint64_t number, Fault fault);
   void forgive();
   [[nodiscard]] uint64_t calls() const { return calls_; }  // since the last fail_call or forgive
+  [[nodiscard]] uint64_t file_syncs() const { return file_syncs_; }
   [[nodiscard]] bool stopped() const { return stopped_; }
 
   // All processes end; the cache stays, or goes with the power.
@@ -44,6 +45,7 @@ class FaultDisk {
   void erase(const std::string& path);
   [[nodiscard]] std::vector<std::string> paths() const;
   void touch(const std::string& path);  // ctime alone
+  void set_changed(const std::string& path, int64_t changed_ns) { entries_.at(path)->changed = changed_ns; }
 
  private:
   friend class FaultFiles;
@@ -85,6 +87,7 @@ class FaultDisk {
 
   std::mt19937_64 random_;
   uint64_t calls_ = 0;
+  uint64_t file_syncs_ = 0;
   uint64_t failing_call_ = 0;
   Fault fault_ = Fault::kError;
   bool stopped_ = false;
