@@ -26,6 +26,13 @@ FirstWord classify_first_word(ByteView bytes) {
   return known == sizeof(kMagic) ? FirstWord::kNode : FirstWord::kIncomplete;
 }
 
+Bytes begin_frame(size_t expected_body) {
+  Bytes frame;
+  frame.reserve(kFrameHeaderSize + expected_body);
+  frame.resize(kFrameHeaderSize);
+  return frame;
+}
+
 Bytes seal_frame(FrameType type, Bytes frame) {
   const ByteView body = ByteView(frame).subspan(kFrameHeaderSize);
   Bytes header;

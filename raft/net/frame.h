@@ -50,6 +50,8 @@ enum class FirstWord : uint8_t { kIncomplete, kNode, kUnknown };
 // What kind of client begins a connection with these bytes.
 FirstWord classify_first_word(ByteView bytes);
 
+// Room for a header, to write a body of about that size behind.
+Bytes begin_frame(size_t expected_body);
 // Completes a frame that begins with kFrameHeaderSize bytes of room, with its body behind them.
 Bytes seal_frame(FrameType type, Bytes frame);
 

@@ -7,6 +7,8 @@ namespace {
 using codec::Reader;
 using codec::Writer;
 
+constexpr size_t kSmallBody = 128;
+
 Status malformed(const char* what) {
   return {Code::kCorrupt, std::string("a malformed ") + what + " arrived"};
 }
@@ -29,7 +31,7 @@ ClusterId read_cluster(Reader& reader) {
 }
 
 Bytes hello_frame(FrameType type, const Hello& hello) {
-  Bytes frame(kFrameHeaderSize);
+  Bytes frame = begin_frame(kSmallBody);
   Writer writer(frame);
   writer.u16(hello.min_version);
   writer.u16(hello.max_version);
@@ -69,11 +71,11 @@ Bytes encode(const HelloAck& ack) {
   return hello_frame(FrameType::kHelloAck, ack.hello);
 }
 Bytes encode_empty(FrameType type) {
-  return seal_frame(type, Bytes(kFrameHeaderSize));
+  return seal_frame(type, begin_frame(0));
 }
 
 Bytes encode(const Refusal& refusal) {
-  Bytes frame(kFrameHeaderSize);
+  Bytes frame = begin_frame(kSmallBody);
   Writer writer(frame);
   writer.u8(static_cast<uint8_t>(refusal.reason.code()));
   writer.text(refusal.reason.sentence());
@@ -81,7 +83,7 @@ Bytes encode(const Refusal& refusal) {
 }
 
 Bytes encode(const JoinRequest& request) {
-  Bytes frame(kFrameHeaderSize);
+  Bytes frame = begin_frame(kSmallBody);
   Writer writer(frame);
   writer.u64(request.instance);
   writer.text(request.address);
@@ -90,7 +92,7 @@ Bytes encode(const JoinRequest& request) {
 }
 
 Bytes encode(const JoinReply& reply) {
-  Bytes frame(kFrameHeaderSize);
+  Bytes frame = begin_frame(kSmallBody);
   Writer writer(frame);
   writer.u8(static_cast<uint8_t>(reply.code));
   writer.text(reply.redirect);
@@ -103,7 +105,7 @@ Bytes encode(const JoinReply& reply) {
 }
 
 Bytes encode(const ForwardRequest& request) {
-  Bytes frame(kFrameHeaderSize);
+  Bytes frame = begin_frame(kSmallBody + request.payload.size());
   Writer writer(frame);
   writer.u64(request.request_id);
   writer.blob(request.payload);
@@ -111,7 +113,7 @@ Bytes encode(const ForwardRequest& request) {
 }
 
 Bytes encode(const ForwardReply& reply) {
-  Bytes frame(kFrameHeaderSize);
+  Bytes frame = begin_frame(kSmallBody);
   Writer writer(frame);
   writer.u64(reply.request_id);
   writer.u8(static_cast<uint8_t>(reply.status.code()));

@@ -230,9 +230,7 @@ size_t estimated_size(const Message& message) {
 }  // namespace
 
 Bytes encode(const Message& message) {
-  Bytes frame;
-  frame.reserve(estimated_size(message));
-  frame.resize(kFrameHeaderSize);
+  Bytes frame = begin_frame(estimated_size(message));
   Writer writer(frame);
   writer.u64(message.from);
   writer.u64(message.to);

@@ -1,0 +1,276 @@
+#include "raft/node.h"
+
+#include <atomic>
+
+#include "raft/net/address.h"
+#include "raft/node/completion.h"
+#include "raft/node/driver.h"
+
+namespace dqlite::raft {
+
+namespace {
+
+Status timed_out(const std::string& what) {
+  return {Code::kTimeout, "the time given was over before " + what};
+}
+
+// The parts in the order in which they are made; their threads end in the opposite order.
+class RealNode final : public Node {
+ public:
+  RealNode(const NodeOptions& options, std::unique_ptr<IdentityFile> identity, StateMachine& machine)
+      : options_(options),
+        file_(std::move(identity)),
+        writer_({[this] { driver_.loop().poke(); }, [this](const Status& reason) { report_fault(reason); },
+                 [this](const Status& status) {
+                   driver_.loop().post([this, status] { driver_.disk_full(status); });
+                 }}),
+        applier_(machine, published_,
+                 {[this] { driver_.loop().poke(); }, [this](const Status& reason) { report_fault(reason); },
+                  [this](uint64_t ticket, const Result<Index>& outcome) {
+                    driver_.loop().post([this, ticket, outcome] { driver_.ticket_decided(ticket, outcome); });
+                  }}),
+        driver_({options_, *file_, machine, published_, reader_, writer_, applier_}),
+        machine_(machine) {}
+
+  // Only tests come here: a host process leaks its nodes. Waits for every thread.
+  ~RealNode() override { RealNode::stop(Clock::now()); }
+
+  Status start();
+
+  Status bootstrap(bool adopted, Deadline deadline) override;
+  Status join(const std::string& address, Deadline deadline) override;
+  void stop(Deadline deadline) override;
+  void propose(Proposal proposal) override;
+  Result<Index> propose_anywhere(SharedBytes payload, Deadline deadline) override;
+  Status confirm_leadership(Term term, Deadline deadline) override;
+  void durable_point_moved() override;
+  Status wait_applied(Index index, Deadline deadline) override;
+  Status wait_caught_up(Deadline deadline) override;
+  [[nodiscard]] bool is_caught_up() const override { return published_.caught_up.load(); }
+  Status wait_leader(Deadline deadline) override;
+  [[nodiscard]] Standing standing() const override { return published_.standing.load(); }
+  [[nodiscard]] Index durable_index() const override { return published_.durable.load(); }
+  [[nodiscard]] NodeStatus status() const override;
+  void close_after_fork() override;
+
+ private:
+  Status listen();
+  Status begin_as_what_it_is();
+  Status start_threads();
+  void hand_leadership_over(Deadline deadline);
+
+  // From any thread but the loop's.
+  void report_fault(const Status& reason) {
+    driver_.loop().post([this, reason] { driver_.poison(reason); });
+  }
+  // What a call gets when the loop has ended.
+  [[nodiscard]] Status ended() const {
+    const Status reason = published_.ended();
+    return reason ? Status(Code::kPoisoned, "the node was stopped") : reason;
+  }
+
+  const NodeOptions options_;
+  const std::unique_ptr<IdentityFile> file_;
+  Published published_;
+  Worker reader_;
+  LogWriter writer_;
+  Applier applier_;
+  Driver driver_;
+  StateMachine& machine_;
+  Index replay_to_ = 0;  // what `open` waits for
+  std::atomic<bool> stopping_{false};
+};
+
+// --- opening ---
+
+Status RealNode::start() {
+  Status opened = driver_.loop().open();
+  if (opened) opened = listen();
+  if (opened) opened = begin_as_what_it_is();
+  if (opened) opened = start_threads();
+  if (!opened) return opened;
+  return published_.wait([this] { return published_.applied.load() >= replay_to_; }, Deadline::max(),
+                         "the log was replayed");
+}
+
+Status RealNode::listen() {
+  if (options_.listen.empty()) return Status::ok();
+  Result<net::Address> address = net::parse_address(options_.listen);
+  if (!address) return address.status().in("listen");
+  Result<sockaddr_storage> socket_address = net::resolve_blocking(*address);
+  if (!socket_address) return socket_address.status().in("listen");
+  if (net::is_wildcard(*socket_address)) {
+    return {Code::kInvalid,
+            "listen=" + options_.listen +
+                " is no address that other nodes could connect to: give the host name or address under "
+                "which they reach this machine"};
+  }
+  net::Address bound;
+  Status listening = driver_.transport().listen(*address, *socket_address, bound);
+  if (listening) driver_.set_address(bound.text());
+  return listening;
+}
+
+Status RealNode::begin_as_what_it_is() {
+  const Identity& identity = file_->identity();
+  if (identity.node_id != 0) {
+    Result<MemberFiles> files = open_member_files(options_, identity, machine_);
+    if (!files) return files.status();
+    replay_to_ = files->recovered.commit;
+    driver_.begin_as_member(*files);
+  } else if (!identity.join_target.empty()) {
+    Result<net::Address> target = net::parse_address(identity.join_target);
+    if (!target) return target.status().in("the join that was begun");
+    driver_.resume_join(*target);
+  }
+  return Status::ok();
+}
+
+Status RealNode::start_threads() {
+  const auto failed = [this](const Status& reason) { report_fault(reason); };
+  Status started = applier_.start();
+  if (started) started = reader_.start("dqlite-reader", failed);
+  if (started) started = writer_.start();
+  // A loop that failed cannot be told: its waiters are.
+  const auto loop_failed = [this](const Status& reason) { published_.end(Standing::kPoisoned, reason); };
+  if (started) started = driver_.loop().start(options_.tick_ms, loop_failed);
+  return started;
+}
+
+// --- the life of the cluster ---
+
+Status RealNode::bootstrap(bool adopted, Deadline deadline) {
+  auto completion = std::make_shared<Completion<Status>>();
+  if (!driver_.loop().post([this, adopted, completion] { driver_.bootstrap(adopted, completion); }))
+    return ended();
+  return completion->wait(deadline).value_or(timed_out("the new cluster had a leader"));
+}
+
+Status RealNode::join(const std::string& address, Deadline deadline) {
+  Result<net::Address> target = net::parse_address(address);
+  if (!target) return target.status().in("join");
+  if (options_.listen.empty()) {
+    return {Code::kRefused, "a node that joins a cluster must be reachable: open it with listen=host:port"};
+  }
+  auto completion = std::make_shared<Completion<Result<Index>>>();
+  const net::Address where = *target;
+  if (!driver_.loop().post([this, where, completion] { driver_.join(where, completion); })) return ended();
+  const std::optional<Result<Index>> taken_in = completion->wait(deadline);
+  if (!taken_in) {
+    const std::string warning = published_.warning();
+    return {Code::kTimeout,
+            warning.empty() ? "joining the cluster at " + address + ": no answer yet" : warning};
+  }
+  if (!*taken_in) return taken_in->status().in("joining the cluster at " + address);
+  const Index goal = **taken_in;
+  Status applied = wait_applied(goal, deadline);
+  if (!applied) return applied.in("joining the cluster at " + address);
+  // A member is one as soon as it has the data; the vote comes when the leader has seen that it keeps up.
+  Status votes =
+      published_.wait([this] { return published_.is_voter.load(); }, deadline, "the node had a vote");
+  return votes.code() == Code::kTimeout ? Status::ok() : votes;
+}
+
+void RealNode::stop(Deadline deadline) {
+  if (!stopping_.exchange(true)) {
+    hand_leadership_over(deadline);
+    driver_.loop().post([this] { driver_.shut_down(); });
+  }
+  // A loop that never ran could not tell the log writer.
+  if (driver_.loop().wait_ended(deadline)) writer_.close(0);
+  reader_.close();
+  applier_.close();
+  writer_.wait_ended(deadline);
+  reader_.wait_ended(deadline);
+  applier_.wait_ended(deadline);
+}
+
+void RealNode::hand_leadership_over(Deadline deadline) {
+  if (standing() != Standing::kLeader) return;
+  auto completion = std::make_shared<Completion<Status>>();
+  if (!driver_.loop().post([this, completion] { driver_.transfer_leadership(completion); })) return;
+  // The rest of the time is for the disk. Without a successor the others elect one by themselves.
+  const Deadline now = Clock::now();
+  (void)completion->wait(deadline > now ? now + (deadline - now) * 3 / 4 : deadline);
+}
+
+// --- proposals ---
+
+void RealNode::propose(Proposal proposal) {
+  driver_.loop().post([this, taken = std::move(proposal)]() mutable { driver_.propose(std::move(taken)); });
+}
+
+Result<Index> RealNode::propose_anywhere(SharedBytes payload, Deadline deadline) {
+  auto completion = std::make_shared<Completion<Result<Index>>>();
+  const bool posted = driver_.loop().post([this, payload = std::move(payload), deadline, completion] {
+    driver_.propose_anywhere(payload, deadline, completion);
+  });
+  if (!posted) return ended();
+  // The loop ends it, at the deadline, with the reason; the grace is for a loop that is late.
+  constexpr std::chrono::milliseconds kGrace{500};
+  return completion->wait(deadline + kGrace)
+      .value_or(Status(Code::kUnknown,
+                       "the node did not answer in time: the "
+                       "command may or may not take effect"));
+}
+
+Status RealNode::confirm_leadership(Term term, Deadline deadline) {
+  auto completion = std::make_shared<Completion<Status>>();
+  if (!driver_.loop().post([this, term, completion] { driver_.confirm_leadership(term, completion); }))
+    return ended();
+  return completion->wait(deadline).value_or(timed_out("a majority confirmed that this node leads"));
+}
+
+void RealNode::durable_point_moved() {
+  driver_.loop().post([this] { driver_.durable_point_moved(); });
+}
+
+// --- waiting and looking ---
+
+Status RealNode::wait_applied(Index index, Deadline deadline) {
+  return published_.wait([this, index] { return published_.applied.load() >= index; }, deadline,
+                         "entry " + std::to_string(index) + " was applied");
+}
+
+Status RealNode::wait_caught_up(Deadline deadline) {
+  return published_.wait([this] { return is_caught_up(); }, deadline,
+                         "this node knew what was committed before its restart");
+}
+
+Status RealNode::wait_leader(Deadline deadline) {
+  const auto is_decided = [this] { return published_.leader.load() != 0 || standing() == Standing::kNew; };
+  Status waited = published_.wait(is_decided, deadline, "a leader was known");
+  if (!waited) return waited.code() == Code::kTimeout ? Status(Code::kNoQuorum, waited.sentence()) : waited;
+  if (published_.leader.load() != 0) return Status::ok();
+  return {Code::kNoQuorum, "this node belongs to no cluster yet, so there is no leader to wait for"};
+}
+
+NodeStatus RealNode::status() const {
+  NodeStatus status = published_.details();
+  status.standing = standing();
+  status.commit_index = published_.commit.load();
+  status.applied_index = published_.applied.load();
+  status.durable_index = published_.durable.load();
+  status.messages_sent = published_.messages_sent.load();
+  const Status reason = published_.ended();
+  if (!reason) status.fault = reason.sentence();
+  return status;
+}
+
+// The threads of the parent do not exist here, and whatever they held is held for ever: no lock is taken.
+void RealNode::close_after_fork() {
+  driver_.loop().context().descriptors.close_all();
+  file_->close_after_fork();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options, std::unique_ptr<IdentityFile> identity,
+                                         StateMachine& machine) {
+  auto node = std::make_unique<RealNode>(options, std::move(identity), machine);
+  Status started = node->start();
+  if (!started) return started;
+  return std::unique_ptr<Node>(std::move(node));
+}
+
+}  // namespace dqlite::raft

@@ -1,0 +1,45 @@
+// Drops the log's prefix when the state machine no longer needs it: up to its durable point, but a tail of
+// the log stays for followers that were away for a while, and what a snapshot under way will need stays too.
+//
+// The work is the reader's (the durable point is asked, and files are removed, there [C7]); the core is told
+// when it is done. Loop thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "raft/log/log.h"
+#include "raft/node/loop.h"
+#include "raft/node/worker.h"
+#include "raft/state_machine.h"
+
+namespace dqlite::raft {
+
+class Compactor {
+ public:
+  Compactor(Core& core, Loop& loop, Worker& reader, StateMachine& machine, std::shared_ptr<Log> log,
+            uint64_t tail_bytes, std::function<std::optional<Index>()> pinned);
+
+  // The durable point rose.
+  void ask() { asked_ = true; }
+  // Once per turn.
+  void maybe_begin();
+  void tick();
+
+ private:
+  void found_target(Index target);
+  void compacted(const LogStart& start);
+
+  Core& core_;
+  Loop& loop_;
+  Worker& reader_;
+  StateMachine& machine_;
+  const std::shared_ptr<Log> log_;
+  const uint64_t tail_bytes_;
+  const std::function<std::optional<Index>()> pinned_;
+  bool asked_ = false;
+  bool busy_ = false;
+  bool was_pinned_ = false;  // less was dropped than might be
+};
+
+}  // namespace dqlite::raft

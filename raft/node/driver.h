@@ -1,0 +1,119 @@
+// What happens on a node's loop thread: the node's standing from new to member to stopped, and the way of
+// every event to the part that knows what to do.
+//
+//   new ──bootstrap──► founding ──► member
+//   new ──join──► joining ⇄ (asks again) ──taken in──► entering ──► member
+//
+// Disk work of these steps (raft/node/member_files.h) is done by the reader. Loop thread only, but for the
+// constructor and `begin_as`, which come before the loop runs. A fault of any part ends in `poison`: from
+// then on nothing is sent, stored or acknowledged, the state machine and all waiters are told, and the node's
+// files are left as they are.
+#pragma once
+
+#include <memory>
+
+#include "raft/node/join_client.h"
+#include "raft/node/live_member.h"
+
+namespace dqlite::raft {
+
+class Driver final : public LoopDelegate, public net::TransportDelegate {
+ public:
+  // Threads and state that the node owns and the driver uses.
+  struct Parts {
+    const NodeOptions& options;
+    IdentityFile& file;
+    StateMachine& machine;
+    Published& published;
+    Worker& reader;
+    LogWriter& writer;
+    Applier& applier;
+  };
+
+  explicit Driver(const Parts& parts);
+
+  [[nodiscard]] Loop& loop() { return loop_; }
+  [[nodiscard]] net::Transport& transport() { return transport_; }
+
+  // --- before the loop runs ---
+  // Where others reach this node; empty without network.
+  void set_address(const std::string& address);
+  void begin_as_member(const MemberFiles& files) { become_member(files); }
+  void resume_join(const net::Address& target);
+
+  // --- asked by application threads, by way of the loop ---
+  void bootstrap(bool adopted, StatusCompletion completion);
+  // Completed with the index that must be applied here before the node counts as joined.
+  void join(const net::Address& target, IndexCompletion completion);
+  void propose(Proposal proposal);
+  void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
+  void confirm_leadership(Term term, StatusCompletion completion);
+  void transfer_leadership(StatusCompletion completion);
+  void durable_point_moved();
+  void shut_down();
+
+  // --- told by the other threads, by way of the loop ---
+  void poison(const Status& reason);
+  void disk_full(const Status& status);
+  void ticket_decided(uint64_t ticket, const Result<Index>& outcome);
+
+ private:
+  enum class Phase : uint8_t { kNew, kFounding, kJoining, kEntering, kMember, kEnded };
+
+  // --- LoopDelegate ---
+  void on_tick() override;
+  void on_turn_end() override;
+
+  // --- net::TransportDelegate ---
+  net::Hello greeting(NodeId) override { return greeter_.greeting(); }
+  Status judge_greeting(const net::Hello& hello) override { return greeter_.judge_greeting(hello); }
+  Status judge_answer(NodeId peer, const net::Hello& answer) override {
+    return greeter_.judge_answer(peer, answer);
+  }
+  void handle_message(Message message) override;
+  void handle_heard(NodeId peer) override;
+  void handle_join(net::ConnectionId from, const net::JoinRequest& request) override;
+  void handle_forward(net::ConnectionId from, net::ForwardRequest request) override;
+  void handle_forward_reply(NodeId from, const net::ForwardReply& reply) override;
+  void handle_link_lost(NodeId peer) override;
+
+  // --- becoming a member ---
+  void founded(const Result<MemberFiles>& files);
+  void store_target(const net::Address& target);
+  void begin_asking(const net::Address& target);
+  void taken_in(const net::JoinReply& reply);
+  void entered(const net::JoinReply& reply, const net::Address& leader, const Result<MemberFiles>& files);
+  void become_member(const MemberFiles& files);
+  void join_held_up();
+  void set_identity(const Identity& identity);
+  void publish_standing(Standing standing);
+  void abandon_join(const Status& reason);
+  void join_as_member(const net::Address& target, IndexCompletion completion);
+  [[nodiscard]] net::JoinReply answer_without_cluster(const net::JoinRequest& request) const;
+
+  // --- the end ---
+  [[nodiscard]] Status refusal_without_cluster() const;
+  void end(Standing standing, const Status& reason);
+  void refresh_details();
+
+  const Parts parts_;
+  Loop loop_;
+  net::Transport transport_;
+  Greeter greeter_;
+  std::string address_;
+  Identity identity_;
+  Phase phase_ = Phase::kNew;
+  Status end_reason_;
+  bool details_are_stale_ = true;
+  // Some cluster may count this node as a member because of an earlier request.
+  bool join_may_have_effect_ = false;
+  std::unique_ptr<LiveMember> member_;
+  std::unique_ptr<JoinClient> join_client_;
+  std::unique_ptr<JoinClient> finished_join_client_;  // its callback may still be on the stack
+  // A member that asks whether a node is of its own cluster.
+  std::unique_ptr<net::Exchange> probe_;
+  std::vector<IndexCompletion> join_waiters_;
+  std::vector<StatusCompletion> founding_waiters_;
+};
+
+}  // namespace dqlite::raft

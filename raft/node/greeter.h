@@ -1,0 +1,52 @@
+// Who may talk to this node: judges every greeting, and the answers to its own.
+//
+// Refused, each with a sentence: another cluster, a member id with another instance or this node's own id,
+// somebody else than was expected, and a boot counter that went back (or stands still with another nonce):
+// the sign of a directory that was copied or restored from a backup, which could vote twice [B7]. Boot
+// counters of peers are kept durably by the identity file; the nonces only while this process lives. Loop
+// thread; the writes go to the reader.
+#pragma once
+
+#include <map>
+
+#include "raft/log/identity.h"
+#include "raft/net/wire.h"
+#include "raft/node/worker.h"
+
+namespace dqlite::raft {
+
+class Greeter {
+ public:
+  Greeter(IdentityFile& file, Worker& reader) : file_(file), reader_(reader) {}
+
+  void set_identity(const Identity& identity, const std::string& address);
+  void set_configuration(const Configuration& configuration) { configuration_ = configuration; }
+
+  [[nodiscard]] net::Hello greeting() const;
+  Status judge_greeting(const net::Hello& hello);
+  Status judge_answer(NodeId peer, const net::Hello& answer);
+
+  // Where members said in this life that they are: newer than the configuration.
+  [[nodiscard]] const std::map<NodeId, std::string>& heard_addresses() const { return heard_addresses_; }
+
+ private:
+  struct Boot {
+    uint64_t counter = 0;
+    uint64_t nonce = 0;
+  };
+
+  [[nodiscard]] Status judge_cluster(const net::Hello& hello) const;
+  [[nodiscard]] Status not_a_member() const;
+  Status judge_member(const net::Hello& hello);
+  Status judge_boot(const net::Hello& hello);
+
+  IdentityFile& file_;
+  Worker& reader_;
+  Identity identity_;
+  std::string address_;
+  Configuration configuration_;
+  std::map<uint64_t, Boot> boots_;  // by instance, of this life
+  std::map<NodeId, std::string> heard_addresses_;
+};
+
+}  // namespace dqlite::raft

@@ -1,0 +1,84 @@
+#include "raft/node/join_desk.h"
+
+namespace dqlite::raft {
+
+namespace {
+
+using net::JoinCode;
+using net::JoinReply;
+
+JoinReply without_success(JoinCode code, const std::string& sentence) {
+  JoinReply reply;
+  reply.code = code;
+  reply.sentence = sentence;
+  return reply;
+}
+
+}  // namespace
+
+void JoinDesk::handle(net::ConnectionId from, const net::JoinRequest& request) {
+  if (core_.role() != Role::kLeader) return refer_to_leader(from);
+  if (request.instance == 0 || !net::parse_address(request.address)) {
+    return transport_.reply(from, without_success(JoinCode::kRefused,
+                                                  "a node that joins must have listen=host:port, "
+                                                  "so that the others can reach it"));
+  }
+  const Member* existing = core_.configuration().find_instance(request.instance);
+  Result<Index> changed = existing == nullptr ? core_.add_member(request.instance, request.address)
+                                              : core_.change_address(existing->id, request.address);
+  if (!changed) {
+    const bool is_final = failure_class(changed.status().code()) == FailureClass::kCaller &&
+                          changed.status().code() != Code::kNotLeader;
+    const JoinCode code = is_final ? JoinCode::kRefused : JoinCode::kLater;
+    return transport_.reply(from, without_success(code, changed.status().sentence()));
+  }
+  const Member* member = core_.configuration().find_instance(request.instance);
+  if (member == nullptr) return transport_.reply(from, without_success(JoinCode::kLater, "ask again"));
+  waiting_.push_back({from, member->id, *changed});
+}
+
+void JoinDesk::refer_to_leader(net::ConnectionId to) {
+  const Member* leader = core_.configuration().find(core_.leader());
+  if (leader == nullptr || leader->id == core_.self()) {
+    return transport_.reply(to, without_success(JoinCode::kLater, "the cluster has no leader now"));
+  }
+  JoinReply reply;
+  reply.code = JoinCode::kRedirect;
+  reply.redirect = leader->address;
+  transport_.reply(to, reply);
+}
+
+void JoinDesk::answer_committed() {
+  if (waiting_.empty()) return;
+  if (core_.role() != Role::kLeader) {
+    for (const Waiting& each : waiting_) refer_to_leader(each.from);
+    waiting_.clear();
+    return;
+  }
+  std::erase_if(waiting_, [this](const Waiting& each) {
+    if (each.index > core_.commit_index()) return false;
+    JoinReply reply;
+    reply.code = JoinCode::kMember;
+    reply.node_id = each.node_id;
+    reply.cluster_id = cluster_;
+    reply.leader = core_.self();
+    reply.commit = core_.commit_index();
+    transport_.reply(each.from, reply);
+    return true;
+  });
+}
+
+void JoinDesk::announce_moves(const std::map<NodeId, std::string>& heard, const std::string& own_address) {
+  if (core_.role() != Role::kLeader) return;
+  for (const Member& member : core_.configuration().members) {
+    const auto found = heard.find(member.id);
+    const std::string& now = member.id == core_.self() ? own_address
+                             : found != heard.end()    ? found->second
+                                                       : member.address;
+    if (now.empty() || now == member.address) continue;
+    // Refused while another change is under way: the next tick asks again.
+    if (core_.change_address(member.id, now)) return;
+  }
+}
+
+}  // namespace dqlite::raft

@@ -1,0 +1,302 @@
+#include "raft/node/live_member.h"
+
+#include <algorithm>
+
+namespace dqlite::raft {
+
+namespace {
+
+// One frame must hold it (net::kMaxFrameBody).
+constexpr size_t kMaxCommandBytes = 256 << 20;
+// Entries that wait for the applier with their payloads; beyond, it reads them from the log.
+constexpr size_t kMaxApplierBacklog = 64 << 20;
+
+CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
+  CoreOptions result;
+  result.self = identity.node_id;
+  result.seed = identity.boot_nonce ^ identity.instance;
+  result.heartbeat_ticks = options.heartbeat_ticks;
+  result.election_ticks = options.election_ticks;
+  return result;
+}
+
+}  // namespace
+
+LiveMember::LiveMember(const MemberServices& services, const Identity& identity, std::string own_address,
+                       const MemberFiles& files)
+    : services_(services),
+      own_address_(std::move(own_address)),
+      log_(files.log),
+      core_(core_options(services.options, identity), files.recovered),
+      sender_(core_, services.transport, services.loop, services.reader, services.machine,
+              services.options.election_ticks, identity.boot_nonce),
+      receiver_(core_, services.transport, services.loop, services.reader, services.applier, services.machine,
+                files.log, services.options.directory,
+                {[this](const LogStart& start) { installed(start); }, services.poison}),
+      compactor_(core_, services.loop, services.reader, services.machine, files.log,
+                 services.options.log_tail_bytes, [this] { return sender_.pinned(); }),
+      desk_(core_, services.transport, identity.cluster_id),
+      forwarder_(core_, services.transport, [this](uint64_t ticket, SharedBytes payload) {
+        Proposal proposal;
+        proposal.payload = std::move(payload);
+        propose_as({0, ticket}, std::move(proposal));
+      }) {
+  core_.applied(files.applied);
+  apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
+  caught_up_at_ = files.recovered.last_index;
+  services_.writer.begin(log_);
+  services_.applier.begin(log_, apply_sent_);
+  services_.published.caught_up.store(false);
+}
+
+// --- inputs ---
+
+void LiveMember::link_lost(NodeId peer) {
+  core_.peer_unreachable(peer);
+  forwarder_.handle_link_lost(peer);
+}
+
+void LiveMember::handle_forward(net::ConnectionId from, net::ForwardRequest request) {
+  forwarder_.handle_request(from, std::move(request));
+}
+
+void LiveMember::propose(Proposal proposal) {
+  const Origin origin{proposal.id, 0};
+  propose_as(origin, std::move(proposal));
+}
+
+void LiveMember::propose_as(Origin origin, Proposal proposal) {
+  const size_t size = proposal.payload ? proposal.payload->size() : 0;
+  if (size > kMaxCommandBytes) {
+    return services_.applier.dropped(
+        origin,
+        {Code::kInvalid, "a command of " + std::to_string(size) + " bytes is larger than one entry may be (" +
+                             std::to_string(kMaxCommandBytes) + " bytes)"});
+  }
+  proposal.id = next_proposal_++;
+  origins_[proposal.id] = origin;
+  core_.propose(std::move(proposal));
+}
+
+void LiveMember::propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion) {
+  forwarder_.begin(std::move(payload), deadline, std::move(completion));
+}
+
+void LiveMember::confirm_leadership(Term term, StatusCompletion completion) {
+  const uint64_t id = next_read_++;
+  reads_[id] = std::move(completion);
+  core_.read(id, term);
+}
+
+void LiveMember::transfer_leadership(StatusCompletion completion) {
+  if (core_.role() != Role::kLeader || core_.configuration().voter_count() < 2) {
+    return completion->complete(Status::ok());
+  }
+  transfers_.push_back(std::move(completion));
+  core_.transfer(0);
+}
+
+void LiveMember::tick() {
+  core_.tick();
+  sender_.tick();
+  receiver_.tick();
+  compactor_.tick();
+  forwarder_.try_waiting();
+  desk_.announce_moves(services_.greeter.heard_addresses(), own_address_);
+}
+
+// --- outputs ---
+
+void LiveMember::turn() {
+  take_back_persisted();
+  take_back_applied();
+  for (Output output = core_.take(); !output.empty(); output = core_.take()) {
+    if (output.poisoned) return services_.poison(*output.poisoned);
+    process(output);
+  }
+  desk_.answer_committed();
+  compactor_.maybe_begin();
+  publish();
+}
+
+void LiveMember::take_back_persisted() {
+  const uint64_t durable = services_.writer.durable_token();
+  while (!outstanding_.empty() && outstanding_.front().token <= durable) {
+    core_.persisted(outstanding_.front().token);
+    for (const Message& message : outstanding_.front().after) services_.transport.send(message);
+    outstanding_.pop_front();
+  }
+}
+
+void LiveMember::take_back_applied() {
+  // While a snapshot is being installed the applier is ahead of what the core knows.
+  const Index applied = std::min(services_.published.applied.load(), apply_sent_);
+  if (applied <= applied_told_) return;
+  applied_told_ = applied;
+  core_.applied(applied);
+}
+
+// The order matters to the state machine [A1]: a loss of leadership comes before what the next leader
+// commits, and a proposal's entry is announced before it is applied.
+void LiveMember::process(Output& output) {
+  if (output.configuration_changed) process_configuration();
+  for (const LeadershipEvent& event : output.leadership) process_leadership(event);
+  for (Persist& persist : output.persist) process_persist(persist);
+  for (const ProposalOutcome& outcome : output.proposals) process_proposal(outcome);
+  for (const Message& message : output.send) services_.transport.send(message);
+  if (output.apply_to != 0) apply_to(output.apply_to);
+  for (const ReadOutcome& read : output.reads) {
+    const auto found = reads_.find(read.id);
+    if (found == reads_.end()) continue;
+    found->second->complete(read.status);
+    reads_.erase(found);
+  }
+  if (output.transfer) {
+    for (const StatusCompletion& waiter : transfers_) waiter->complete(*output.transfer);
+    transfers_.clear();
+  }
+  for (const LogReadRequest& request : output.log_reads) read_log(request);
+  for (const SnapshotRequest& request : output.snapshots) sender_.begin(request.peer);
+  for (const Message& chunk : output.snapshot_chunks) receiver_.handle_chunk(chunk);
+  for (const Message& ack : output.snapshot_acks) sender_.handle_ack(ack);
+}
+
+void LiveMember::process_configuration() {
+  const Configuration& configuration = core_.configuration();
+  services_.greeter.set_configuration(configuration);
+  services_.published.is_voter.store(configuration.is_voter(core_.self()));
+  std::vector<NodeId> peers;
+  for (const Member& member : configuration.members) {
+    if (member.id == core_.self()) continue;
+    peers.push_back(member.id);
+    const auto heard = services_.greeter.heard_addresses().find(member.id);
+    const bool moved = heard != services_.greeter.heard_addresses().end();
+    Result<net::Address> address = net::parse_address(moved ? heard->second : member.address);
+    if (address) services_.transport.set_peer(member.id, *address);
+  }
+  // A node that was removed, or does not know its cluster yet, goes on answering whoever talks to it.
+  if (configuration.find(core_.self()) != nullptr) services_.transport.keep_peers(peers);
+}
+
+void LiveMember::process_leadership(const LeadershipEvent& event) {
+  noop_ = event.gained ? event.noop : 0;
+  if (!event.gained) sender_.cancel_all();
+  services_.applier.change_leadership(event);
+}
+
+void LiveMember::process_persist(Persist& persist) {
+  if (persist.truncate_from != 0) {
+    services_.applier.truncated(persist.truncate_from);
+    // What is overwritten now was never acknowledged as committed.
+    caught_up_at_ = std::min(caught_up_at_, persist.truncate_from - 1);
+  }
+  outstanding_.push_back({persist.token, std::move(persist.after)});
+  services_.writer.put(std::move(persist));
+}
+
+void LiveMember::process_proposal(const ProposalOutcome& outcome) {
+  const auto found = origins_.find(outcome.id);
+  if (found == origins_.end()) return;
+  const Origin origin = found->second;
+  origins_.erase(found);
+  if (outcome.status) {
+    services_.applier.appended(outcome.entry, origin);
+  } else {
+    services_.applier.dropped(origin, outcome.status);
+  }
+}
+
+// What is handed to the applier is durable here, so the log has whatever the core's cache has not.
+void LiveMember::apply_to(Index to) {
+  if (to <= apply_sent_) return;
+  std::vector<Entry> entries;
+  if (services_.applier.backlog_bytes() < kMaxApplierBacklog) entries = core_.cached(apply_sent_ + 1, to);
+  if (!entries.empty() && entries.front().index == apply_sent_ + 1) {
+    apply_sent_ = entries.back().index;
+    services_.applier.apply(std::move(entries));
+  }
+  if (apply_sent_ < to) services_.applier.apply_from_log(apply_sent_ + 1, to);
+  apply_sent_ = to;
+}
+
+void LiveMember::read_log(const LogReadRequest& request) {
+  services_.reader.post([this, request] {
+    Result<std::vector<Entry>> read = log_->read(request.from, request.to, request.max_bytes);
+    auto entries = std::make_shared<std::vector<Entry>>();
+    if (read) *entries = std::move(*read);
+    services_.loop.post(
+        [this, peer = request.peer, entries] { core_.entries_read(peer, std::move(*entries)); });
+  });
+}
+
+void LiveMember::installed(const LogStart& start) {
+  apply_sent_ = std::max(apply_sent_, start.last.index);
+  applied_told_ = std::max(applied_told_, start.last.index);
+  caught_up_at_ = std::min(caught_up_at_, start.last.index);
+  core_.snapshot_installed(start);
+}
+
+void LiveMember::fail_all(const Status& reason) {
+  forwarder_.fail_all(reason);
+  for (const auto& [id, waiter] : reads_) waiter->complete(reason);
+  for (const StatusCompletion& waiter : transfers_) waiter->complete(reason);
+  for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(reason);
+  reads_.clear();
+  transfers_.clear();
+  leading_waiters_.clear();
+}
+
+// --- what others see ---
+
+Standing LiveMember::standing() const {
+  if (core_.role() == Role::kLeader) return Standing::kLeader;
+  return core_.leader() != 0 ? Standing::kFollower : Standing::kLeaderless;
+}
+
+void LiveMember::publish() {
+  Published& published = services_.published;
+  const Index commit = core_.commit_index();
+  const Index durable = std::min(commit, core_.durable_index());
+  const bool changed = published.standing.load() != standing() || published.commit.load() != commit ||
+                       published.leader.load() != core_.leader() || published.durable.load() != durable;
+  published.standing.store(standing());
+  published.commit.store(commit);
+  published.durable.store(durable);
+  published.leader.store(core_.leader());
+  if (commit >= caught_up_at_) published.caught_up.store(true);
+  if (changed) published.changed();
+  const bool leads = noop_ != 0 && published.applied.load() >= noop_;
+  if (!leads || leading_waiters_.empty()) return;
+  for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(Status::ok());
+  leading_waiters_.clear();
+}
+
+bool LiveMember::has_address(const std::string& address) const {
+  const auto& members = core_.configuration().members;
+  return std::any_of(members.begin(), members.end(),
+                     [&](const auto& member) { return member.address == address; });
+}
+
+void LiveMember::fill(NodeStatus& status) const {
+  status.term = core_.term();
+  status.leader = core_.leader();
+  status.last_index = core_.last().index;
+  status.log_start = log_->start().last.index;
+  status.log_bytes = log_->size_bytes();
+  status.sync_count = log_->sync_count();
+  const Member* leader = core_.configuration().find(status.leader);
+  status.leader_address = leader == nullptr ? "" : leader->address;
+  status.members.clear();
+  for (const PeerStatus& peer : core_.peers()) {
+    MemberStatus member;
+    member.member = peer.member;
+    member.is_leader = peer.is_leader;
+    member.is_self = peer.member.id == core_.self();
+    member.match_index = peer.match;
+    const int ticks = peer.ticks_since_contact;
+    if (ticks >= 0) member.last_contact_ms = static_cast<int64_t>(ticks) * services_.options.tick_ms;
+    status.members.push_back(std::move(member));
+  }
+}
+
+}  // namespace dqlite::raft

@@ -1,0 +1,119 @@
+// The consensus of one member, driven: carries the core's outputs to disk, network and state machine, and
+// what comes back to the core (the duties named at the head of raft/core/core.h).
+//
+// Exists once this node is member of a cluster, and then for as long as the node. Loop thread only. Whatever
+// goes wrong for good is told to `MemberServices::poison`, after which nobody calls a method but `fail_all`
+// and `fill`.
+#pragma once
+
+#include <deque>
+#include <unordered_map>
+
+#include "raft/node/applier.h"
+#include "raft/node/compactor.h"
+#include "raft/node/forwarder.h"
+#include "raft/node/greeter.h"
+#include "raft/node/join_desk.h"
+#include "raft/node/log_writer.h"
+#include "raft/node/member_files.h"
+#include "raft/node/snapshot_receiver.h"
+#include "raft/node/snapshot_sender.h"
+
+namespace dqlite::raft {
+
+struct MemberServices {
+  const NodeOptions& options;
+  StateMachine& machine;
+  Published& published;
+  Loop& loop;
+  Worker& reader;
+  LogWriter& writer;
+  Applier& applier;
+  net::Transport& transport;
+  Greeter& greeter;
+  std::function<void(const Status&)> poison;
+};
+
+class LiveMember {
+ public:
+  LiveMember(const MemberServices& services, const Identity& identity, std::string own_address,
+             const MemberFiles& files);
+
+  // --- from the network ---
+  void step(const Message& message) { core_.step(message); }
+  void heard_from(NodeId peer) { core_.heard_from(peer); }
+  void link_lost(NodeId peer);
+  void handle_join(net::ConnectionId from, const net::JoinRequest& request) { desk_.handle(from, request); }
+  void handle_forward(net::ConnectionId from, net::ForwardRequest request);
+  void handle_forward_reply(NodeId from, const net::ForwardReply& reply) {
+    forwarder_.handle_reply(from, reply);
+  }
+
+  // --- from application threads ---
+  void propose(Proposal proposal);
+  void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
+  void confirm_leadership(Term term, StatusCompletion completion);
+  // Completed with ok if there is nothing to hand over.
+  void transfer_leadership(StatusCompletion completion);
+  // When this node leads and the no-op of its term is applied.
+  void when_leading(StatusCompletion completion) { leading_waiters_.push_back(std::move(completion)); }
+  void durable_point_moved() { compactor_.ask(); }
+
+  // --- from the other threads, by way of the loop ---
+  void ticket_decided(uint64_t ticket, const Result<Index>& outcome) { forwarder_.decided(ticket, outcome); }
+
+  void tick();
+  // Everything that arrived in this turn was handed in: carry out what follows.
+  void turn();
+  // The node failed or stops: everybody who waits for this member is told.
+  void fail_all(const Status& reason);
+
+  [[nodiscard]] Index commit_index() const { return core_.commit_index(); }
+  [[nodiscard]] bool has_address(const std::string& address) const;
+  // All of the status that only the loop knows.
+  void fill(NodeStatus& status) const;
+
+ private:
+  struct Outstanding {
+    uint64_t token = 0;
+    std::vector<Message> after;
+  };
+
+  void take_back_persisted();
+  void take_back_applied();
+  void process(Output& output);
+  void process_configuration();
+  void process_leadership(const LeadershipEvent& event);
+  void process_persist(Persist& persist);
+  void process_proposal(const ProposalOutcome& outcome);
+  void apply_to(Index to);
+  void read_log(const LogReadRequest& request);
+  void installed(const LogStart& start);
+  void propose_as(Origin origin, Proposal proposal);
+  void publish();
+  [[nodiscard]] Standing standing() const;
+
+  const MemberServices services_;
+  const std::string own_address_;
+  const std::shared_ptr<Log> log_;
+  Core core_;
+  SnapshotSender sender_;
+  SnapshotReceiver receiver_;
+  Compactor compactor_;
+  JoinDesk desk_;
+  Forwarder forwarder_;
+
+  std::deque<Outstanding> outstanding_;  // handed to the log writer
+  Index apply_sent_ = 0;                 // handed to the applier, or installed
+  Index applied_told_ = 0;               // told to the core
+  Index caught_up_at_ = 0;               // see Node::wait_caught_up
+  Index noop_ = 0;                       // of the term this node leads
+  uint64_t next_proposal_ = 1;
+  std::unordered_map<ProposalId, Origin> origins_;
+  uint64_t next_read_ = 1;
+  std::unordered_map<uint64_t, StatusCompletion> reads_;
+  std::vector<StatusCompletion> transfers_;
+  std::vector<StatusCompletion> leading_waiters_;
+};
+
+}  // namespace dqlite::raft

@@ -1,0 +1,53 @@
+// The thread that makes the core's persists durable: many of them with one write and one sync.
+//
+// `begin`, `put` and `close` from the loop thread; `durable_token` from any. A batch is at most a megabyte (a
+// single larger entry goes alone), since a vote may be queued behind it [C7]. A full disk is waited out, if
+// the log says that nothing was written: to the core that is a disk that hangs, and a leader with such a disk
+// gives up its leadership. Every other failure ends the thread and is told once [D11]: nothing is durable
+// after it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "raft/log/log.h"
+#include "raft/node/mailbox.h"
+#include "raft/node/thread.h"
+
+namespace dqlite::raft {
+
+class LogWriter {
+ public:
+  struct Events {
+    std::function<void()> progressed;           // `durable_token` rose
+    std::function<void(const Status&)> failed;  // for good
+    std::function<void(const Status&)> full;    // no space: waiting; ok: there is space again
+  };
+
+  explicit LogWriter(Events events) : events_(std::move(events)) {}
+
+  Status start();
+  // Before the first `put`.
+  void begin(std::shared_ptr<Log> log) { log_ = std::move(log); }
+  void put(Persist persist) { mailbox_.put(std::move(persist)); }
+  // What was put before is still written, then the exact commit index [A2]. Only the first call counts.
+  void close(Index commit);
+  bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }
+  [[nodiscard]] uint64_t durable_token() const { return durable_token_.load(std::memory_order_acquire); }
+
+ private:
+  void run();
+  Status write_all(const std::vector<Persist>& persists);
+  Status write_batch(const std::vector<Persist>& batch);
+
+  const Events events_;
+  std::shared_ptr<Log> log_;  // handed over by the mailbox's lock
+  Mailbox<Persist> mailbox_;
+  std::atomic<bool> closing_{false};
+  std::atomic<Index> final_commit_{0};
+  std::atomic<uint64_t> durable_token_{0};
+  Thread thread_;
+};
+
+}  // namespace dqlite::raft

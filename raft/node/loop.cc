@@ -1,0 +1,101 @@
+#include "raft/node/loop.h"
+
+namespace dqlite::raft {
+
+namespace {
+
+Status failure(const char* what, int code) {
+  return {Code::kIo, std::string("the network loop cannot be made: ") + what + ": " + uv_strerror(code)};
+}
+
+}  // namespace
+
+Loop::~Loop() {
+  if (!is_open_) return;
+  // Only if the thread never ran: otherwise it closed the loop itself.
+  close_handles();
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_loop_close(&loop_);
+}
+
+Status Loop::open() {
+  if (const int code = uv_loop_init(&loop_); code != 0) return failure("uv_loop_init", code);
+  context_.loop = &loop_;
+  context_.descriptors.add(uv_backend_fd(&loop_));
+  const auto woken = [](uv_async_t* handle) { static_cast<Loop*>(handle->data)->run_jobs(); };
+  if (const int code = uv_async_init(&loop_, &wake_, woken); code != 0) {
+    uv_loop_close(&loop_);
+    return failure("uv_async_init", code);
+  }
+  uv_timer_init(&loop_, &timer_);
+  uv_prepare_init(&loop_, &before_waiting_);
+  wake_.data = timer_.data = before_waiting_.data = this;
+  is_open_ = true;
+  MutexLock lock(mutex_);
+  accepts_ = true;
+  return Status::ok();
+}
+
+Status Loop::start(int tick_ms, Thread::Failed failed) {
+  const auto ticked = [](uv_timer_t* handle) { static_cast<Loop*>(handle->data)->delegate_.on_tick(); };
+  // One tick for each call, however late it is: after a pause of the whole process the messages that wait are
+  // read before time is believed to have passed (raft.md 1.23).
+  uv_timer_start(&timer_, ticked, static_cast<uint64_t>(tick_ms), static_cast<uint64_t>(tick_ms));
+  uv_prepare_start(&before_waiting_, [](uv_prepare_t* handle) {
+    Loop& loop = *static_cast<Loop*>(handle->data);
+    loop.delegate_.on_turn_end();
+    loop.context_.flush_all();
+  });
+  const auto run = [this] {
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    context_.descriptors.remove(uv_backend_fd(&loop_));
+    uv_loop_close(&loop_);
+    is_open_ = false;
+  };
+  return thread_.start("dqlite-loop", run, std::move(failed));
+}
+
+bool Loop::post(Job job) {
+  MutexLock lock(mutex_);
+  if (!accepts_) return false;
+  jobs_.push_back(std::move(job));
+  if (!wake_sent_) uv_async_send(&wake_);
+  wake_sent_ = true;
+  return true;
+}
+
+void Loop::poke() {
+  MutexLock lock(mutex_);
+  if (!accepts_ || wake_sent_) return;
+  wake_sent_ = true;
+  uv_async_send(&wake_);
+}
+
+void Loop::run_jobs() {
+  std::vector<Job> jobs;
+  {
+    MutexLock lock(mutex_);
+    jobs.swap(jobs_);
+    wake_sent_ = false;
+  }
+  for (Job& job : jobs) job();
+}
+
+void Loop::end() {
+  close_handles();
+}
+
+void Loop::close_handles() {
+  std::vector<Job> left;
+  {
+    MutexLock lock(mutex_);
+    if (!accepts_) return;
+    accepts_ = false;  // from here on nobody touches `wake_`
+    left.swap(jobs_);
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&before_waiting_), nullptr);
+}
+
+}  // namespace dqlite::raft

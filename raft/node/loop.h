@@ -1,0 +1,65 @@
+// The node's own libuv loop: its thread, its inbox, its ticks, and the end of each turn.
+//
+// Nothing of the host's is touched: not the default loop, not the thread pool, no signal handle. `open` and
+// `start` on the thread that opens the node, `post` and `poke` from any thread, everything else on the loop
+// thread.
+#pragma once
+
+#include <uv.h>
+
+#include <atomic>
+#include <functional>
+#include <vector>
+
+#include "raft/net/connection.h"
+#include "raft/node/mutex.h"
+#include "raft/node/thread.h"
+
+namespace dqlite::raft {
+
+class LoopDelegate {
+ public:
+  virtual ~LoopDelegate() = default;
+  virtual void on_tick() = 0;
+  // Everything that arrived was handed out; the loop is about to wait.
+  virtual void on_turn_end() = 0;
+};
+
+class Loop {
+ public:
+  using Job = std::function<void()>;
+
+  explicit Loop(LoopDelegate& delegate) : delegate_(delegate) {}
+  ~Loop();
+
+  Status open();
+  Status start(int tick_ms, Thread::Failed failed);
+  // False: the loop has ended, and the job will not run.
+  bool post(Job job);
+  // Something that the delegate looks at by itself has changed: have a turn.
+  void poke();
+  // The loop closes its handles and ends. Everything else on it must be closing already.
+  void end();
+  bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }
+
+  [[nodiscard]] net::Context& context() { return context_; }
+
+ private:
+  void run_jobs();
+  void close_handles();
+
+  LoopDelegate& delegate_;
+  uv_loop_t loop_{};
+  uv_async_t wake_{};
+  uv_timer_t timer_{};
+  uv_prepare_t before_waiting_{};
+  bool is_open_ = false;
+  net::Context context_;
+  Mutex mutex_;
+  std::vector<Job> jobs_ DQLITE_GUARDED_BY(mutex_);
+  bool wake_sent_ DQLITE_GUARDED_BY(mutex_) = false;
+  bool accepts_ DQLITE_GUARDED_BY(mutex_) = false;
+  Thread thread_;
+};
+
+}  // namespace dqlite::raft

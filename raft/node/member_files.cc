@@ -1,0 +1,178 @@
+#include "raft/node/member_files.h"
+
+#include "raft/log/random.h"
+#include "raft/node/install_note.h"
+
+namespace dqlite::raft {
+
+namespace {
+
+Result<std::unique_ptr<Log>> open_log(const NodeOptions& options, const ClusterId& cluster) {
+  LogOptions log_options;
+  log_options.segment_bytes = options.segment_bytes;
+  log_options.cluster_id_high = cluster.high;
+  log_options.cluster_id_low = cluster.low;
+  return Log::open(posix_disk(), options.directory, log_options);
+}
+
+Status check_log_is_there(const NodeOptions& options, const Identity& identity) {
+  for (const char* name : {"/state-0", "/state-1"}) {
+    Result<bool> exists = posix_disk().exists(options.directory + name);
+    if (!exists) return exists.status();
+    if (*exists) return Status::ok();
+  }
+  return {Code::kCorrupt, options.directory + " belongs to member " + std::to_string(identity.node_id) +
+                              " of a cluster, but its log is gone, and with it the votes it gave: remove the "
+                              "directory and let it join the cluster as a new node"};
+}
+
+// A snapshot whose install was cut off: if the state machine has it, the log must start behind it.
+Status mend_interrupted_install(const NodeOptions& options, Log& log, EntryId durable) {
+  Result<std::optional<LogStart>> note = read_install_note(posix_disk(), options.directory);
+  if (!note) return note.status();
+  if (!*note) return Status::ok();
+  const LogStart& start = **note;
+  if (durable.index >= start.last.index && log.start().last.index < start.last.index) {
+    Status reset = log.reset(start);
+    if (!reset) return reset;
+  }
+  return remove_install_note(posix_disk(), options.directory);
+}
+
+// The state machine goes on from the log: so it must stand between the log's start and its end, on the same
+// entries.
+Status check_agreement(const Log& log, EntryId durable) {
+  const EntryId start = log.start().last;
+  const std::string stands = "the databases stand at entry " + std::to_string(durable.index) + " (term " +
+                             std::to_string(durable.term) + ")";
+  if (durable.index < start.index) {
+    return {Code::kCorrupt,
+            stands + ", but the log begins behind entry " + std::to_string(start.index) +
+                ": a database was replaced by an older one; let this node join again as a new one"};
+  }
+  if (durable.index > log.last_index()) {
+    return {Code::kCorrupt,
+            stands + ", but the log ends at entry " + std::to_string(log.last_index()) +
+                ": the log was replaced by an older one; let this node join again as a new one"};
+  }
+  if (durable.index > 0 && log.term_at(durable.index) != durable.term) {
+    return {Code::kCorrupt, stands + ", but the log's entry there has term " +
+                                std::to_string(log.term_at(durable.index)) +
+                                ": log and databases are of different histories"};
+  }
+  return Status::ok();
+}
+
+// Of a founding or a join that a crash cut off between steps 1 and 3: nobody was ever promised anything of
+// it.
+Status discard_unfinished_log(const NodeOptions& options, const Identity& identity) {
+  if (identity.node_id != 0 || !identity.cluster_id.is_set()) return Status::ok();
+  Result<std::vector<std::string>> names = posix_disk().list(options.directory);
+  if (!names) return names.status();
+  for (const std::string& name : *names) {
+    const bool is_logs = name.starts_with("state-") || name.starts_with("log-") || name.starts_with("spare-");
+    if (!is_logs) continue;
+    Status removed = posix_disk().remove(options.directory + "/" + name);
+    if (!removed) return removed;
+  }
+  return posix_disk().sync_directory(options.directory);
+}
+
+// Steps 1 and 2 up to the empty log.
+Result<std::unique_ptr<Log>> begin_log(const NodeOptions& options, IdentityFile& file,
+                                       const ClusterId& cluster) {
+  Identity identity = file.identity();
+  Status discarded = discard_unfinished_log(options, identity);
+  if (!discarded) return discarded;
+  identity.cluster_id = cluster;
+  Status saved = file.save(identity);
+  if (!saved) return saved;
+  return open_log(options, cluster);
+}
+
+Status make_first_entry(Log& log, const std::string& address, uint64_t instance, bool adopted) {
+  Recovered recovered = log.recovered();
+  if (adopted) {
+    recovered.start = LogStart{{1, 1}, {}, 0};
+    recovered.last_index = recovered.commit = 1;
+    Status reset = log.reset(recovered.start);
+    if (!reset) return reset;
+  }
+  CoreOptions core_options;
+  core_options.self = 1;
+  Core core(core_options, recovered);
+  Status bootstrapped = core.bootstrap(instance, address);
+  if (!bootstrapped) return bootstrapped;
+  const Output output = core.take();
+  return output.poisoned ? *output.poisoned : log.append(output.persist);
+}
+
+Result<ClusterId> random_cluster_id() {
+  Result<uint64_t> high = random_number();
+  if (!high) return high.status();
+  Result<uint64_t> low = random_number();
+  if (!low) return low.status();
+  return ClusterId{*high, *low};
+}
+
+// Step 3, and from there on the same as every other start.
+Result<MemberFiles> become_member(const NodeOptions& options, IdentityFile& file, NodeId node_id,
+                                  StateMachine& machine) {
+  Identity identity = file.identity();
+  identity.node_id = node_id;
+  identity.join_target.clear();
+  Status saved = file.save(identity);
+  if (!saved) return saved;
+  return open_member_files(options, identity, machine);
+}
+
+}  // namespace
+
+Result<MemberFiles> open_member_files(const NodeOptions& options, const Identity& identity,
+                                      StateMachine& machine) {
+  Status there = check_log_is_there(options, identity);
+  if (!there) return there;
+  Result<std::unique_ptr<Log>> log = open_log(options, identity.cluster_id);
+  if (!log) return log.status();
+  const EntryId durable = machine.durable_point();
+  const Index start_before = (*log)->start().last.index;
+  Status mended = mend_interrupted_install(options, **log, durable);
+  if (!mended) return mended;
+  if ((*log)->start().last.index != start_before) {
+    log->reset();
+    log = open_log(options, identity.cluster_id);
+    if (!log) return log.status();
+  }
+  Status agrees = check_agreement(**log, durable);
+  if (!agrees) return agrees;
+  MemberFiles files;
+  files.identity = identity;
+  files.log = std::move(*log);
+  files.recovered = files.log->recovered();
+  files.applied = durable.index;
+  return files;
+}
+
+Result<MemberFiles> found_cluster(const NodeOptions& options, IdentityFile& file, const std::string& address,
+                                  bool adopted, StateMachine& machine) {
+  Result<ClusterId> cluster = random_cluster_id();
+  if (!cluster) return cluster.status();
+  {
+    Result<std::unique_ptr<Log>> log = begin_log(options, file, *cluster);
+    if (!log) return log.status();
+    Status made = make_first_entry(**log, address, file.identity().instance, adopted);
+    if (!made) return made;
+  }
+  return become_member(options, file, 1, machine);
+}
+
+Result<MemberFiles> enter_cluster(const NodeOptions& options, IdentityFile& file, const ClusterId& cluster,
+                                  NodeId node_id, StateMachine& machine) {
+  {
+    Result<std::unique_ptr<Log>> log = begin_log(options, file, cluster);
+    if (!log) return log.status();
+  }
+  return become_member(options, file, node_id, machine);
+}
+
+}  // namespace dqlite::raft

@@ -1,0 +1,175 @@
+#include "raft/node/snapshot_receiver.h"
+
+#include "codec/checksum.h"
+#include "raft/node/install_note.h"
+#include "raft/node/snapshot_sender.h"
+
+namespace dqlite::raft {
+
+namespace {
+
+constexpr int kMaxIdleTicks = 1200;  // a minute at the usual tick: the leader has forgotten this stream
+constexpr int kAliveTicks = 20;
+
+// A temporary failure (no space, say) left the state as it was.
+bool is_untouched(const Status& status) {
+  return failure_class(status.code()) == FailureClass::kTemporary;
+}
+
+}  // namespace
+
+SnapshotReceiver::SnapshotReceiver(Core& core, net::Transport& transport, Loop& loop, Worker& reader,
+                                   Applier& applier, StateMachine& machine, std::shared_ptr<Log> log,
+                                   std::string directory, Events events)
+    : core_(core),
+      transport_(transport),
+      loop_(loop),
+      reader_(reader),
+      applier_(applier),
+      machine_(machine),
+      log_(std::move(log)),
+      directory_(std::move(directory)),
+      events_(std::move(events)) {}
+
+void SnapshotReceiver::handle_chunk(const Message& message) {
+  const auto& chunk = std::get<SnapshotChunk>(message.body);
+  if (accept(message, chunk)) return;
+  // The core waits for the outcome of every last piece.
+  if (chunk.done) core_.snapshot_failed();
+}
+
+bool SnapshotReceiver::accept(const Message& message, const SnapshotChunk& chunk) {
+  if (!stream_ || stream_->id != chunk.stream) {
+    if (chunk.offset != 0) {
+      acknowledge(message.from, {.stream = chunk.stream});  // from the beginning, please
+      return false;
+    }
+    if (!begin(message, chunk)) {
+      acknowledge(message.from, {.stream = chunk.stream, .failed = true});
+      return false;
+    }
+  }
+  stream_->idle_ticks = 0;
+  const bool is_next = chunk.offset == stream_->taken && !stream_->whole;
+  const bool is_sound = chunk.data && codec::checksum(*chunk.data) == chunk.data_checksum &&
+                        chunk.data->size() <= stream_->total - stream_->taken;
+  if (is_next && is_sound) return take(chunk);
+  acknowledge(message.from, {.stream = stream_->id, .next_offset = stream_->stored});
+  return false;
+}
+
+bool SnapshotReceiver::begin(const Message& message, const SnapshotChunk& chunk) {
+  forget_stream();
+  Result<Configuration> configuration = decode_configuration(chunk.configuration);
+  if (!configuration) return false;
+  Stream stream;
+  stream.id = chunk.stream;
+  stream.from = message.from;
+  stream.start = {chunk.last, std::move(*configuration), chunk.configuration_index};
+  stream.total = chunk.total;
+  stream.incoming = std::make_shared<Incoming>();
+  stream_ = std::move(stream);
+  reader_.post([this, incoming = stream_->incoming, last = chunk.last, total = chunk.total] {
+    Result<std::unique_ptr<SnapshotSink>> sink = machine_.begin_install(last, total);
+    incoming->failure = sink.status();
+    if (sink) incoming->sink = std::move(*sink);
+  });
+  return true;
+}
+
+bool SnapshotReceiver::take(const SnapshotChunk& chunk) {
+  Stream& stream = *stream_;
+  stream.taken += chunk.data->size();
+  stream.chain = extend_chain(stream.chain, *chunk.data);
+  const bool is_wrong = chunk.done && (stream.taken != stream.total || stream.chain != chunk.total_checksum);
+  if (is_wrong) {
+    give_up_stream();
+    return false;
+  }
+  stream.whole = chunk.done;
+  reader_.post([this, id = stream.id, incoming = stream.incoming, offset = chunk.offset, data = chunk.data] {
+    Status& status = incoming->failure;
+    if (status) status = incoming->sink->write(offset, *data);
+    loop_.post([this, id, stored = offset + data->size(), status] { piece_stored(id, stored, status); });
+  });
+  return true;
+}
+
+void SnapshotReceiver::piece_stored(uint64_t id, uint64_t stored, const Status& status) {
+  if (!stream_ || stream_->id != id) return;
+  if (!status) {
+    if (stream_->whole) core_.snapshot_failed();
+    return give_up_stream();
+  }
+  stream_->stored = stored;
+  acknowledge(stream_->from, {.stream = id, .next_offset = stored});
+  if (stream_->whole && stored == stream_->total) begin_install();
+}
+
+void SnapshotReceiver::give_up_stream() {
+  acknowledge(stream_->from, {.stream = stream_->id, .failed = true});
+  forget_stream();
+}
+
+// The sink goes where it worked: removing what it stored may block.
+void SnapshotReceiver::forget_stream() {
+  if (!stream_) return;
+  reader_.post([incoming = std::move(stream_->incoming)] { incoming->sink.reset(); });
+  stream_.reset();
+}
+
+void SnapshotReceiver::acknowledge(NodeId to, const SnapshotAck& ack) {
+  transport_.send(Message{core_.self(), to, core_.term(), ack});
+}
+
+void SnapshotReceiver::begin_install() {
+  reader_.post([this, incoming = stream_->incoming, start = stream_->start] {
+    Status noted = write_install_note(posix_disk(), directory_, start);
+    if (!noted) {
+      loop_.post([this, start, noted] { finished(start, noted); });
+      return;
+    }
+    applier_.install(std::move(incoming->sink), start.last,
+                     [this, start](const Status& status) { state_installed(start, status); });
+  });
+}
+
+// On the applier thread. The note stays until state and log agree again, in this life or the next.
+void SnapshotReceiver::state_installed(const LogStart& start, const Status& status) {
+  reader_.post([this, start, status] {
+    Status done = status;
+    if (done) done = log_->reset(start);
+    const bool is_settled = done || is_untouched(status);
+    if (is_settled) {
+      Status removed = remove_install_note(posix_disk(), directory_);
+      if (!removed) done = removed;
+    }
+    loop_.post([this, start, done] { finished(start, done); });
+  });
+}
+
+void SnapshotReceiver::finished(const LogStart& start, const Status& status) {
+  if (is_untouched(status)) {
+    core_.snapshot_failed();
+    return give_up_stream();
+  }
+  const Stream stream = std::move(*stream_);
+  stream_.reset();
+  if (!status) return events_.failed(status.in("installing a snapshot"));
+  events_.installed(start);
+  acknowledge(stream.from, {.stream = stream.id, .next_offset = stream.total, .installed = true});
+}
+
+void SnapshotReceiver::tick() {
+  if (!stream_) return;
+  stream_->idle_ticks++;
+  if (!stream_->whole) {
+    if (stream_->idle_ticks > kMaxIdleTicks) forget_stream();
+    return;
+  }
+  // The core does not hand out what comes while it waits: tell the leader that we are at it.
+  if (stream_->idle_ticks % kAliveTicks != 0) return;
+  acknowledge(stream_->from, {.stream = stream_->id, .next_offset = stream_->stored});
+}
+
+}  // namespace dqlite::raft

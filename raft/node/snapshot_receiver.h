@@ -1,0 +1,87 @@
+// A snapshot that the leader sends to this node: from its first piece to the point where the log starts
+// behind it.
+//
+// Pieces are taken in order and stored by the reader thread; each is acknowledged with the offset stored, so
+// the leader sends again from there what was lost. When all is there and the checksums are right:
+//   1. the core, which hands out the last piece only when no entry is on its way to the disk, takes no
+//   appends and does
+//      not campaign until it is told of the outcome;
+//   2. the reader writes the install note: the log start that belongs to the snapshot
+//   (raft/node/install_note.h);
+//   3. the applier installs it in the state machine, durably;
+//   4. the reader resets the log behind it and removes the note;
+//   5. the core learns of it, and the leader.
+// A crash between 3 and 4 leaves a state ahead of its log; the next open finds the note and does step 4. Loop
+// thread but for the jobs it posts.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "raft/net/transport.h"
+#include "raft/node/applier.h"
+#include "raft/node/loop.h"
+#include "raft/node/worker.h"
+#include "raft/state_machine.h"
+
+namespace dqlite::raft {
+
+class SnapshotReceiver {
+ public:
+  struct Events {
+    // After step 4.
+    std::function<void(const LogStart&)> installed;
+    // The node cannot go on.
+    std::function<void(const Status&)> failed;
+  };
+
+  SnapshotReceiver(Core& core, net::Transport& transport, Loop& loop, Worker& reader, Applier& applier,
+                   StateMachine& machine, std::shared_ptr<Log> log, std::string directory, Events events);
+
+  void handle_chunk(const Message& message);
+  void tick();
+
+ private:
+  // Made and used by jobs on the reader thread, then handed to the applier.
+  struct Incoming {
+    std::shared_ptr<SnapshotSink> sink;
+    Status failure;
+  };
+  struct Stream {
+    uint64_t id = 0;
+    NodeId from = 0;
+    LogStart start;
+    uint64_t total = 0;
+    uint64_t taken = 0;  // handed to the reader
+    uint64_t stored = 0;
+    uint64_t chain = 0;
+    bool whole = false;  // the last piece was taken: from here on the core waits for the outcome
+    int idle_ticks = 0;
+    std::shared_ptr<Incoming> incoming;
+  };
+
+  // Is it the next piece of the stream, and was it taken?
+  bool accept(const Message& message, const SnapshotChunk& chunk);
+  bool begin(const Message& message, const SnapshotChunk& chunk);
+  bool take(const SnapshotChunk& chunk);
+  void piece_stored(uint64_t id, uint64_t stored, const Status& status);
+  void forget_stream();
+  void give_up_stream();
+  void acknowledge(NodeId to, const SnapshotAck& ack);
+  void begin_install();
+  void state_installed(const LogStart& start, const Status& status);
+  void finished(const LogStart& start, const Status& status);
+
+  Core& core_;
+  net::Transport& transport_;
+  Loop& loop_;
+  Worker& reader_;
+  Applier& applier_;
+  StateMachine& machine_;
+  const std::shared_ptr<Log> log_;
+  const std::string directory_;
+  const Events events_;
+  std::optional<Stream> stream_;
+};
+
+}  // namespace dqlite::raft

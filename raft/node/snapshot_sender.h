@@ -1,0 +1,77 @@
+// Snapshots on their way from this leader to members that lag behind its log.
+//
+// A stream is cut into pieces of 256 KiB, a few of which are under way; the receiver says how far it has
+// stored, and from there it goes on, after a loss or a restart of the receiver too. Each piece carries its
+// own checksum, the last one also the chain over all: chain(0) = 0, chain(n) = checksum(piece n, seed
+// chain(n-1)). While a stream makes progress the log from its position on is pinned, and for a while after,
+// so that the receiver can go on from there; a receiver that says nothing for ten election time-outs is given
+// up, and with it the pin. Loop thread; reads on the reader thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "raft/net/transport.h"
+#include "raft/node/loop.h"
+#include "raft/node/worker.h"
+#include "raft/state_machine.h"
+
+namespace dqlite::raft {
+
+constexpr size_t kSnapshotPieceBytes = 256 << 10;
+
+// The chain over all pieces up to this one.
+uint64_t extend_chain(uint64_t chain, ByteView piece);
+
+class SnapshotSender {
+ public:
+  SnapshotSender(Core& core, net::Transport& transport, Loop& loop, Worker& reader, StateMachine& machine,
+                 int election_ticks, uint64_t first_stream);
+
+  void begin(NodeId peer);
+  void handle_ack(const Message& message);
+  void tick();
+  // Leadership is lost.
+  void cancel_all();
+  // The log from here on is still needed.
+  [[nodiscard]] std::optional<Index> pinned() const;
+
+ private:
+  struct Stream {
+    NodeId peer = 0;
+    std::shared_ptr<SnapshotSource> source;  // null: being opened
+    LogStart start;
+    Bytes configuration;
+    uint64_t total = 0;
+    uint64_t acknowledged = 0;
+    uint64_t next = 0;                 // the next piece to send begins here
+    std::vector<uint64_t> chain = {};  // after each piece that was read
+    bool reading = false;
+    int ticks_without_progress = 0;
+    int ticks_without_word = 0;
+  };
+  struct Linger {
+    Index index = 0;
+    int ticks_left = 0;
+  };
+  using Streams = std::map<uint64_t, Stream>;
+
+  void opened(uint64_t id, std::shared_ptr<SnapshotSource> source, const Status& status);
+  void pump(uint64_t id, Stream& stream);
+  void piece_read(uint64_t id, uint64_t offset, Result<Bytes> piece);
+  void send_piece(uint64_t id, Stream& stream, uint64_t offset, Bytes piece);
+  void finish(Streams::iterator found, bool ok);
+
+  Core& core_;
+  net::Transport& transport_;
+  Loop& loop_;
+  Worker& reader_;
+  StateMachine& machine_;
+  const int election_ticks_;
+  uint64_t next_stream_;
+  Streams streams_;
+  std::map<NodeId, Linger> lingering_;
+};
+
+}  // namespace dqlite::raft
