@@ -62,6 +62,7 @@ Bytes encode_checked(uint32_t magic, uint64_t sequence, ByteView body) {
 
 Result<CheckedContent> decode_checked(uint32_t magic, ByteView file, const std::string& path) {
   std::optional<Copy> newest;
+  int valid_copies = 0;
   for (size_t at = 0; at + kHeaderBytes <= file.size(); at += kCopyAlignment) {
     std::optional<Copy> copy = decode_copy(magic, file.subspan(at));
     if (!copy) continue;
@@ -70,12 +71,14 @@ Result<CheckedContent> decode_checked(uint32_t magic, ByteView file, const std::
                                             ", this build knows version " + std::to_string(kVersion) +
                                             ": use the newer build that wrote it");
     }
+    valid_copies++;
     if (!newest || copy->content.sequence > newest->content.sequence) newest = std::move(copy);
   }
   if (!newest) {
     return Status(Code::kCorrupt,
                   path + " (" + std::to_string(file.size()) + " bytes) holds no copy with a right checksum");
   }
+  newest->content.valid_copies = valid_copies;
   return std::move(newest->content);
 }
 
@@ -110,6 +113,17 @@ Status replace_file(Disk& disk, const std::string& directory, const std::string&
   if (Status status = (*file)->sync_data(); !status) return status;
   if (Status status = disk.rename(fresh, path); !status) return status;
   return disk.sync_directory(directory);
+}
+
+Status rewrite_copies(Disk& disk, const std::string& path, ByteView bytes) {
+  Result<std::unique_ptr<File>> file = disk.open(path, false);
+  if (!file) return file.status();
+  size_t half = bytes.size() / 2;
+  for (size_t at : {size_t{0}, half}) {
+    if (Status status = (*file)->write(at, bytes.subspan(at, half)); !status) return status;
+    if (Status status = (*file)->sync_data(); !status) return status;
+  }
+  return Status::ok();
 }
 
 Status ensure_directory(Disk& disk, const std::string& path) {

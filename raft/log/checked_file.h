@@ -30,6 +30,7 @@ constexpr uint64_t kMaxCheckedFileBytes = 64 << 20;
 struct CheckedContent {
   uint64_t sequence = 0;
   Bytes body;
+  int valid_copies = 0;
 };
 
 // The whole file: both copies, each on its own blocks.
@@ -44,6 +45,10 @@ Result<Bytes> read_whole_file(Disk& disk, const std::string& path);
 // Puts `bytes` in the place of `<directory>/<name>`, durably and whole or not at all: new file, sync, rename,
 // directory sync.
 Status replace_file(Disk& disk, const std::string& directory, const std::string& name, ByteView bytes);
+
+// The same for a file that exists with both copies valid and has the size of `bytes`, without any new space:
+// one copy after the other, each synced, so that one is whole at every moment. Its name must be durable.
+Status rewrite_copies(Disk& disk, const std::string& path, ByteView bytes);
 
 // Makes the directory if it is missing and its name in the parent durable.
 Status ensure_directory(Disk& disk, const std::string& path);

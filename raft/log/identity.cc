@@ -88,6 +88,7 @@ Result<std::unique_ptr<IdentityFile>> IdentityFile::open(Disk& disk, const std::
   if (!exists) return exists.status();
   if (Status status = *exists ? file->load() : file->create(); !status) return status;
   if (Status status = file->load_peers(); !status) return status;
+  if (Status status = disk.sync_directory(directory); !status) return status;  // a kill may have come before
   Result<uint64_t> nonce = random_number();
   if (!nonce) return nonce.status();
   Identity identity = file->identity_;
@@ -127,6 +128,7 @@ Status IdentityFile::load() {
   if (!identity) return identity.status();
   identity_ = std::move(*identity);
   sequence_ = content->sequence;
+  in_place_size_ = content->valid_copies == 2 ? bytes->size() : 0;
   was_copied_ =
       identity_.machine_id != machine_id_ || identity_.device != device_ || identity_.inode != inode_;
   return Status::ok();

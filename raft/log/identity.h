@@ -83,7 +83,8 @@ class IdentityFile {
   std::string directory_;
   DirectoryLock lock_;
   Identity identity_;
-  uint64_t sequence_ = 0;  // of the identity's writings
+  uint64_t sequence_ = 0;     // of the identity's writings
+  size_t in_place_size_ = 0;  // of the file, if both its copies are valid
   bool was_copied_ = false;
   // Where the directory lies now.
   std::string machine_id_;

@@ -87,6 +87,9 @@ Status Log::State::begin_new_log() {
   Result<std::unique_ptr<Segment>> segment = spares.take(segment_bytes);
   if (!segment) return segment.status();
   if (Status status = rename_live(**segment, 1, 1); !status) return status;
+  // Both slots from the beginning: no later save, nor the start of a node whose disk is full, needs new
+  // space.
+  if (Status status = state_file.save(DurableState()); !status) return status;
   return state_file.save(DurableState());
 }
 

@@ -18,7 +18,7 @@
 // segment with salt 0x1122334455667788, behind a record whose header checksum is 0xAABBCCDD (record_test.cc
 // proves it):
 //
-//   44 51 4C 52  5C 1B B7 D2  2A AC B4 0D 8F D5 0E B1   magic, header checksum, payload checksum
+//   44 51 4C 52  0E 1A D8 48  55 47 4D E1 1A 81 88 2E   magic, header checksum, payload checksum
 //   05 00 00 00  DD CC BB AA  09 00 00 00 00 00 00 00   length, chain, batch
 //   07 00 00 00 00 00 00 00   02 00 00 00 00 00 00 00   index, term
 //   06 00 00 00 00 00 00 00   02 03 01 00 00 00 00 00   commit, type, kind, end of batch

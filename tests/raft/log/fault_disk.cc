@@ -58,7 +58,8 @@ class FaultDisk::FaultFile : public File {
     Fate fate = fate_of_call();
     if (fate == Fate::kDead) return disk_.failure(fate, "write to " + path_);
     if (inode_->forgets_writes && fate == Fate::kNormal) return Status::ok();
-    bool fits = disk_.used_space() + growth(offset + bytes.size()) <= disk_.space_;
+    uint64_t more = growth(offset + bytes.size());
+    bool fits = more == 0 || disk_.used_space() + more <= disk_.space_;
     bool whole = fate == Fate::kCrash || (fate == Fate::kNormal && fits);
     put(offset, whole ? bytes : bytes.first(fits ? bytes.size() / 2 : 0));
     if (fate != Fate::kNormal) return disk_.failure(fate, "write to " + path_);
@@ -291,6 +292,11 @@ void FaultDisk::power_loss(Survival survival, uint64_t seed) {
     if (lives) apply(change, durable_names_);
   }
   pending_.clear();
+  // What lies in a directory whose own name is gone is gone too.
+  std::erase_if(durable_names_, [this](const auto& name) {
+    std::string parent = parent_of(name.first);
+    return !is_root(parent) && !durable_names_.contains(parent);
+  });
   names_ = durable_names_;
   std::set<Inode*> done;
   for (auto& [path, inode] : names_) {

@@ -63,10 +63,11 @@ class Workload {
     return append(1, Sizes{100, 0, 700}) && vote(1, 3) && append(1, Sizes{3000}) &&
            append(2, Sizes{40, 3000, 3000}, 3) && replace(5, 3, Sizes{900, 100}) &&
            append(3, Sizes{5000, 5000, 9000, 100}, 6) && compact(6) && append(3, Sizes{30000}) &&
-           vote(5, 2) && replace(11, 5, Sizes{}) && append(5, Sizes{2000, 1}, 9) && commit(12) &&
-           append(5, Sizes(20, 300)) && compact(12) && compact(log_->last_index()) && reset({40, 5}) &&
-           append(6, Sizes{200, 9000}) && append(6, Sizes{6000}) && vote(7, 1) && reset({42, 6}) &&
-           append(7, Sizes{10});
+           vote(5, 2) && replace(11, 5, Sizes{}) && append(5, Sizes{20, 20}) &&
+           replace(12, 6, Sizes{9000, 9000, 9000}, 13) && replace(14, 6, Sizes{}) &&
+           append(6, Sizes{2000, 1}, 14) && commit(15) && append(6, Sizes(20, 300)) && compact(15) &&
+           compact(log_->last_index()) && reset({40, 5}) && append(6, Sizes{200, 9000}) &&
+           append(6, Sizes{6000}) && vote(7, 1) && reset({42, 6}) && append(7, Sizes{10});
   }
 
   // `steps`: the models that may be found while the call runs, besides the one before.
