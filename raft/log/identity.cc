@@ -156,8 +156,14 @@ Status IdentityFile::create() {
 
 Status IdentityFile::save(const Identity& identity) {
   Bytes bytes = encode_checked(kIdentityMagic, sequence_ + 1, encode_identity(identity));
-  if (Status status = replace_file(disk_, directory_, kIdentityName, bytes); !status)
+  Status status = bytes.size() == in_place_size_
+                      ? rewrite_copies(disk_, directory_ + "/" + kIdentityName, bytes)
+                      : replace_file(disk_, directory_, kIdentityName, bytes);
+  if (!status) {
+    in_place_size_ = 0;  // a copy may be torn: the next writing must not touch the other one
     return status.in("identity");
+  }
+  in_place_size_ = bytes.size();
   sequence_++;
   identity_ = identity;
   return Status::ok();

@@ -6,6 +6,7 @@
 // clang-format off
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "tests/raft/log/log_fixture.h"
+#include "tests/raft/log/temporary_directory.h"
 
 #include <CppUTest/TestHarness.h>
 // clang-format on
