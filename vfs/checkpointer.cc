@@ -30,7 +30,7 @@ Pending pending_frames(DatabaseSet& databases) {
   Pending sum;
   for (Database* database : databases.databases()) {
     sum.frames += database->wal_frames();
-    sum.bytes += database->wal_bytes();
+    sum.bytes += database->pending_bytes();
   }
   return sum;
 }
@@ -63,12 +63,19 @@ void Checkpointer::request(uint64_t index) {
 }
 
 void Checkpointer::frames_published(uint64_t frames, uint64_t bytes) {
-  bool first = frames > 0 && !armed_.exchange(true);
-  bool due = (frames >= kDueFrames || bytes >= kDueBytes) && !due_known_.exchange(true);
+  bool first = frames > 0 && !armed_;
+  bool due = (frames >= kDueFrames || bytes >= kDueBytes) && !due_known_;
   if (!first && !due) return;
   std::lock_guard lock(mutex_);
-  if (first) first_frame_at_ = steady_clock::now();
+  if (first) arm(steady_clock::now());
+  if (due) due_known_ = true;
   wake_.notify_all();
+}
+
+void Checkpointer::arm(Time now) {
+  if (armed_) return;
+  armed_ = true;
+  first_frame_at_ = now;
 }
 
 void Checkpointer::leadership_gained() {
@@ -96,7 +103,11 @@ void Checkpointer::propose_if_due(Time now) {
     std::lock_guard lock(mutex_);
     bool many = pending.frames >= kDueFrames && now >= proposed_at_ + kShortestInterval;
     bool old = pending.frames > 0 && now >= first_frame_at_ + kLongestDelay;
-    if (!many && !old && pending.bytes < kDueBytes) return;
+    if (!many && !old && pending.bytes < kDueBytes) {
+      // What made it due was checkpointed meanwhile: this thread must not look again at once.
+      if (pending.frames < kDueFrames) due_known_ = false;
+      return;
+    }
     proposed_ = true;
     proposed_at_ = now;
   }
@@ -106,10 +117,13 @@ void Checkpointer::propose_if_due(Time now) {
   replicator_.propose(std::move(proposal));
 }
 
-Result<CheckpointReport> Checkpointer::attempt() {
+Result<CheckpointReport> Checkpointer::attempt(uint64_t requested) {
   Time begin = steady_clock::now();
   CheckpointReport report;
-  report.index = databases_.checkpoint_bound();
+  // What is durable but not applied yet is in no frame: a later request for it must not be taken for done. A
+  // request arrives while its own entry, which changes nothing, is being applied.
+  uint64_t applied = std::max(databases_.applied_point().index, requested);
+  report.index = std::min(replicator_.durable_index(), applied);
   Status failure;
   for (Database* database : databases_.databases()) {
     Result<CheckpointCost> cost = database->checkpoint(report.index, steady_clock::now() + kLockWait);
@@ -132,23 +146,34 @@ void Checkpointer::run() {
   while (!stopping_) {
     Time now = steady_clock::now();
     if (requested_ > report_.index && now >= retry_at_) {
+      uint64_t requested = requested_;
+      // Whatever is published from here on says so again.
+      armed_ = false;
+      due_known_ = false;
       lock.unlock();
-      Result<CheckpointReport> result = attempt();
-      bool frames_left = pending_frames(databases_).frames > 0;
+      Result<CheckpointReport> result = attempt(requested);
+      Pending left = pending_frames(databases_);
       lock.lock();
+      now = steady_clock::now();
+      if (left.frames > 0) arm(now);
+      if (left.frames >= kDueFrames || left.bytes >= kDueBytes) due_known_ = true;
       if (result) {
+        if (!reached_) {
+          // The disk was behind the request: both attempts together carry it out.
+          result->pages += report_.pages;
+          result->bytes += report_.bytes;
+          result->duration_us += report_.duration_us;
+        }
         report_ = *result;
+        reached_ = report_.index >= requested;
+        if (reached_) completed_++;
         waiting_for_.clear();
-        completed_++;
         proposed_ = false;
-        due_known_ = false;
-        armed_ = frames_left;
-        first_frame_at_ = steady_clock::now();
-        retry_at_ = first_frame_at_ + kDurableWait;
+        retry_at_ = now + kDurableWait;
       } else {
         waiting_for_ = result.status().sentence();
         queue_log(waiting_for_);
-        retry_at_ = steady_clock::now() + kRetryInterval;
+        retry_at_ = now + kRetryInterval;
       }
       done_.notify_all();
       continue;

@@ -60,12 +60,14 @@ class Checkpointer {
 
   void run();
   // One attempt at every database; the index reached by all.
-  Result<CheckpointReport> attempt();
+  Result<CheckpointReport> attempt(uint64_t requested);
+  void arm(Time now);  // call with mutex_ held
   void propose_if_due(Time now);
   [[nodiscard]] Time next_wake(Time now) const;  // call with mutex_ held
 
   DatabaseSet& databases_;
   Replicator& replicator_;
+  // Read without the mutex for speed, changed with it.
   std::atomic<bool> armed_{false};      // frames wait for a checkpoint, and the thread knows
   std::atomic<bool> due_known_{false};  // they are many, and the thread knows
   std::mutex mutex_;                    // guards everything below
@@ -73,6 +75,7 @@ class Checkpointer {
   std::condition_variable done_;
   uint64_t requested_ = 0;
   CheckpointReport report_;
+  bool reached_ = true;  // report_ reached what was requested then
   std::string waiting_for_;
   uint64_t completed_ = 0;
   Time retry_at_{};

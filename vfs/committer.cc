@@ -53,6 +53,9 @@ Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64
                                  " MB: split it into smaller ones"};
     }
   }
+  // No allocation may fail once the entry is committed: COMMIT would tell of an error.
+  After after;
+  for (const CommitPart& part : parts) after[part.database] = {};
   // From here on the turns belong to the pending commit, so that `give_back` is the one way out.
   for (const CommitPart& part : parts) part.database->turn().hand_over(part.holder, pending.get());
   pending->parts = std::move(parts);
@@ -62,8 +65,9 @@ Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64
   }
   status = propose_and_wait(pending, std::move(proposal), deadline);
   if (!status) return status;
-  After after;
-  for (size_t i = 0; i < pending->parts.size(); i++) after[pending->parts[i].database] = pending->marks[i];
+  for (size_t i = 0; i < pending->parts.size(); i++) {
+    after.find(pending->parts[i].database)->second = pending->marks[i];
+  }
   return after;
 }
 
@@ -90,19 +94,29 @@ Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, 
 }
 
 Status Committer::propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline) {
+  Status unknown(Code::kUnknown,
+                 "the transaction was proposed, but no majority confirmed it in time: it may still be "
+                 "committed. Look on the leader within BEGIN IMMEDIATE before you repeat it");
   uint64_t id = next_proposal_id();
   proposal.id = id;
-  {
-    std::lock_guard lock(mutex_);
-    pending_[id] = pending;
+  try {
+    {
+      std::lock_guard lock(mutex_);
+      pending_[id] = pending;
+    }
+    replicator_.propose(std::move(proposal));
+  } catch (...) {
+    // Out of memory before the consensus took it.
+    {
+      std::lock_guard lock(mutex_);
+      pending_.erase(id);
+    }
+    give_back(*pending);
+    throw;
   }
-  replicator_.propose(std::move(proposal));
   std::unique_lock lock(mutex_);
   if (pending->signal.wait_until(lock, deadline, [&] { return pending->done; })) return pending->status;
-  return {Code::kUnknown,
-          "the transaction was proposed, but no majority confirmed it in time: it may still be committed. "
-          "Look on the "
-          "leader within BEGIN IMMEDIATE before you repeat it"};
+  return unknown;
 }
 
 Result<bool> Committer::settle(uint64_t id, uint64_t index, uint64_t term) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "codec/page.h"
 #include "vfs/connection_registry.h"
@@ -25,7 +26,12 @@ Connection::Connection(DatabaseSet& databases, Database& database, const Connect
       options_(options),
       last_thread_(std::this_thread::get_id()) {
   database_.add_reader(reader_);
-  ConnectionRegistry::add(this);
+  try {
+    ConnectionRegistry::add(this);
+  } catch (const std::bad_alloc&) {
+    database_.remove_reader(reader_);
+    throw;
+  }
 }
 
 Connection::~Connection() {
@@ -121,7 +127,7 @@ int Connection::pragma(char** arguments) {
 int Connection::file_control(int operation, void* argument) {
   switch (operation) {
     case SQLITE_FCNTL_PDB:
-      handle_ = static_cast<sqlite3**>(argument);
+      handle_.store(static_cast<sqlite3**>(argument), std::memory_order_release);
       return SQLITE_OK;
     case SQLITE_FCNTL_COMMIT_PHASETWO:
       return commit_phase_two();
@@ -147,12 +153,17 @@ int Connection::file_control(int operation, void* argument) {
 int Connection::shm_map(int region, int, int, void volatile** out) {
   *out = index_.region(static_cast<size_t>(region));
   if (!mapped_) {
-    mapped_ = true;
     rebuild_ = true;
     // A valid header from the first moment, so that SQLite never runs WAL recovery.
     CommittedView view = database_.begin_read(reader_);
-    show(view);
+    try {
+      show(view);
+    } catch (const std::bad_alloc&) {
+      database_.end_read(reader_);
+      throw;
+    }
     database_.end_read(reader_);
+    mapped_ = true;
   }
   return SQLITE_OK;
 }

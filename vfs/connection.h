@@ -10,6 +10,7 @@
 // result code.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -51,11 +52,15 @@ class Connection {
   // `microseconds`. False if there is nothing to wait for.
   static bool sleep(int microseconds);
 
-  [[nodiscard]] sqlite3* handle() const { return handle_ != nullptr ? *handle_ : nullptr; }
+  // Other threads ask, too: the registry looks for the connections of a handle.
+  [[nodiscard]] sqlite3* handle() const {
+    sqlite3** pointer = handle_.load(std::memory_order_acquire);
+    return pointer != nullptr ? *pointer : nullptr;
+  }
   [[nodiscard]] DatabaseSet& databases() { return databases_; }
   [[nodiscard]] Database& database() { return database_; }
   [[nodiscard]] const ConnectionOptions& options() const { return options_; }
-  [[nodiscard]] std::thread::id last_thread() const { return last_thread_; }
+  [[nodiscard]] std::thread::id last_thread() const { return last_thread_.load(); }
 
  private:
   enum class Writing : uint8_t {
@@ -77,6 +82,7 @@ class Connection {
 
   // connection_read.cc: the snapshot point
   int lock_read();
+  int move_snapshot();
   int unlock_read();
   void show(const CommittedView& view);
   bool shows(const CommittedView& view) const;
@@ -90,13 +96,15 @@ class Connection {
 
   // connection_write.cc: the write turn and COMMIT
   int lock_write();
+  int take_turn();
   int unlock_write();
   int refuse_write(Standing standing);
   int become_writable(uint64_t* term);
   int lock_checkpoint();
+  int checkpoint_now();
   int unlock_checkpoint();
   int commit_phase_two();
-  int commit_group(const std::vector<Connection*>& group);
+  int commit_group(const std::vector<Connection*>& group, bool same_term);
   Status propose_group(const std::vector<Connection*>& group, Committer::After& after);
   int commit_in_phase_one();
   int confirm_leadership();
@@ -119,8 +127,8 @@ class Connection {
   DatabaseSet& databases_;
   Database& database_;
   const ConnectionOptions options_;
-  sqlite3** handle_ = nullptr;  // as SQLITE_FCNTL_PDB gave it; what it points to may change
-  std::thread::id last_thread_;
+  std::atomic<sqlite3**> handle_{nullptr};  // as SQLITE_FCNTL_PDB gave it; what it points to may change
+  std::atomic<std::thread::id> last_thread_;
 
   WalIndex index_;
   bool mapped_ = false;
@@ -147,6 +155,7 @@ class Connection {
   CommitMark early_mark_;
 
   bool checkpoint_held_ = false;
+  bool checkpoint_done_ = false;  // for the request that holds the lock
   WalIndexHeader header_before_checkpoint_;
   bool just_committed_ =
       false;  // no snapshot since COMMIT: a checkpoint request now is SQLite's automatic one

@@ -1,6 +1,7 @@
 // The snapshot point: where, and only where, a connection moves forward to the committed state.
 
 #include <algorithm>
+#include <new>
 
 #include "vfs/connection.h"
 #include "vfs/error_codes.h"
@@ -32,8 +33,8 @@ void Connection::show(const CommittedView& view) {
     offset_ = view.mark.page_count == 0 ? view.backfill : view.backfill - 1;
     indexed_ = view.backfill;
     salt_++;
-    rebuild_ = false;
   }
+  rebuild_ = true;  // should memory run out on the way
   std::vector<uint32_t> page_numbers;
   database_.page_numbers(indexed_, view.mark.sequence, page_numbers);
   for (uint32_t page_number : page_numbers) index_.append(private_number(++indexed_), page_number);
@@ -49,6 +50,7 @@ void Connection::show(const CommittedView& view) {
   index_.show(header);
   index_.set_backfill(private_number(view.backfill));
   shown_ = view;
+  rebuild_ = false;
 }
 
 // `view` is what the header says already; the file may have moved on beneath it.
@@ -77,6 +79,17 @@ void Connection::take_turn_before_snapshot() {
 }
 
 int Connection::lock_read() {
+  try {
+    return move_snapshot();
+  } catch (const std::bad_alloc&) {
+    // SQLite takes the lock for refused, and does not release it.
+    read_held_ = false;
+    database_.end_read(reader_);
+    return SQLITE_NOMEM;
+  }
+}
+
+int Connection::move_snapshot() {
   // walRestartLog changes its read lock with WRITE held: the same snapshot [V-D8].
   if (writing_ == Writing::kOpen || checkpoint_held_) {
     read_held_ = true;

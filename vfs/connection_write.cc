@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "codec/page.h"
 #include "vfs/connection.h"
@@ -109,7 +110,17 @@ int Connection::become_writable(uint64_t* term) {
 }
 
 int Connection::lock_write() {
-  if (writing_ == Writing::kOpen || checkpoint_held_) return SQLITE_OK;
+  try {
+    return take_turn();
+  } catch (const std::bad_alloc&) {
+    database_.turn().release(this);
+    return SQLITE_NOMEM;
+  }
+}
+
+int Connection::take_turn() {
+  if (checkpoint_held_) return checkpoint_now();  // any mode but PASSIVE: somebody asked for it
+  if (writing_ == Writing::kOpen) return SQLITE_OK;
   refused = {};
   uint64_t term = 0;
   if (int rc = become_writable(&term); rc != SQLITE_OK) return rc;
@@ -211,9 +222,17 @@ void Connection::committed(const CommitMark& mark) {
 
 // Everything that this connection's handle commits now goes into one entry, so that it is committed as a
 // whole [B14].
-int Connection::commit_group(const std::vector<Connection*>& group) {
+int Connection::commit_group(const std::vector<Connection*>& group, bool same_term) {
   Committer::After after;
-  Status status = propose_group(group, after);
+  Status status;
+  if (same_term) {
+    status = propose_group(group, after);
+  } else {
+    status = {Code::kNotCommitted,
+              "this node lost its leadership while the transaction was open: nothing was committed; do it "
+              "again on the leader"};
+    for (Connection* member : group) member->database_.turn().release(member);
+  }
   int rc = status ? SQLITE_OK : fail(status);
   for (Connection* member : group) {
     if (status) {
@@ -231,17 +250,14 @@ int Connection::commit_group(const std::vector<Connection*>& group) {
 }
 
 Status Connection::propose_group(const std::vector<Connection*>& group, Committer::After& after) {
-  Status refusal;
   std::vector<CommitPart> parts;
+  Status refusal;
   for (Connection* member : group) {
-    if (member->write_term_ != databases_.write_term()) {
-      refusal = {Code::kNotCommitted,
-                 "this node lost its leadership while the transaction was open: nothing was "
-                 "committed; do it again on the leader"};
-    } else if (member->sealed_frames() != member->pending_.size() || member->pending_.back().truncate == 0) {
+    if (member->sealed_frames() != member->pending_.size() || member->pending_.back().truncate == 0) {
       refusal = {Code::kNotCommitted, "SQLite committed " + std::to_string(member->sealed_frames()) +
                                           " frames and wrote " + std::to_string(member->pending_.size()) +
                                           ": nothing was proposed"};
+      break;
     }
     parts.push_back(member->take_part());
   }
@@ -258,23 +274,36 @@ int Connection::commit_phase_two() {
   just_committed_ = true;
   if (group_done_) {
     group_done_ = false;
+    write_taken_ = false;
     return group_result_;
   }
-  std::vector<Connection*> group;
+  std::vector<Connection*> group;      // what the transaction changed
+  std::vector<Connection*> unchanged;  // what it locked for writing, and only read
+  bool same_term = write_term_ == databases_.write_term();
   for (Connection* member : ConnectionRegistry::of(handle())) {
-    if (&member->databases_ == &databases_ && member->is_sealed() && !member->early_) group.push_back(member);
+    if (&member->databases_ != &databases_ || member->early_) continue;
+    if (member->writing_ != Writing::kOpen && member->writing_ != Writing::kSealed) continue;
+    // A lock of an old term guarded nothing: another leader may have written since [A1].
+    same_term = same_term && member->write_term_ == write_term_;
+    (member->is_sealed() ? group : unchanged).push_back(member);
   }
+  int rc = SQLITE_OK;
   if (!group.empty()) {
-    int rc = commit_group(group);
+    rc = commit_group(group, same_term);
+    // The entry in the log proves for all of them that this node led.
+    for (Connection* member : unchanged) {
+      member->group_done_ = true;
+      member->group_result_ = rc;
+    }
     group_done_ = false;
-    return rc;
+  } else if (write_taken_ && !early_) {
+    // A transaction that could write and wrote nothing: what it read is true only if this node still leads
+    // [A7].
+    rc = confirm_leadership();
   }
-  // A transaction that could write and wrote nothing: what it read is true only if this node still leads
-  // [A7].
-  bool read_as_leader = write_taken_ && pending_.empty() && !early_;
   write_taken_ = false;
   early_ = false;
-  return read_as_leader ? confirm_leadership() : SQLITE_OK;
+  return rc;
 }
 
 int Connection::confirm_leadership() {
@@ -424,16 +453,24 @@ int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
 
 int Connection::lock_checkpoint() {
   if (writing_ != Writing::kNo) return SQLITE_BUSY;
-  // SQLite's automatic request, right after a commit, is answered at once: the cluster has its own rule, and
-  // frame numbers hardly shrink here, so SQLite would ask after every commit [V-D1].
+  // SQLite's automatic request, PASSIVE and right after a commit, is answered at once: the cluster has its
+  // own rule, and frame numbers hardly shrink here, so SQLite would ask after every commit [V-D1].
+  checkpoint_done_ = false;
   if (!just_committed_ || statement_runs_pragma()) {
-    Result<CheckpointReport> report = databases_.checkpoint_cluster(deadline());
-    if (!report) return fail(SQLITE_BUSY_TIMEOUT, report.status().sentence());
+    if (int rc = checkpoint_now(); rc != SQLITE_OK) return rc;
   }
   checkpoint_held_ = true;
   header_before_checkpoint_ = index_.header();
   // What is left, if anything, is not SQLite's to copy: its own header says that all is in the file.
   index_.set_backfill(header_before_checkpoint_.max_frame);
+  return SQLITE_OK;
+}
+
+int Connection::checkpoint_now() {
+  if (checkpoint_done_) return SQLITE_OK;
+  Result<CheckpointReport> report = databases_.checkpoint_cluster(deadline());
+  if (!report) return fail(SQLITE_BUSY_TIMEOUT, report.status().sentence());
+  checkpoint_done_ = true;
   return SQLITE_OK;
 }
 

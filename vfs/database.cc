@@ -175,7 +175,9 @@ Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
   {
     std::lock_guard lock(mutex_);
     target = wal_.newest_at(durable_index);
-    if (target.sequence == wal_.checkpointed()) return CheckpointCost{};
+    // By index: a commit whose pages are all as before has no frames on a node that decoded it, and the
+    // file's stamp must be the same on every node.
+    if (target.index == record.index) return CheckpointCost{};
     older_pinned = std::any_of(readers_.begin(), readers_.end(), [&](const Reader* reader) {
       return reader->active && reader->sequence < target.sequence;
     });
@@ -215,10 +217,15 @@ uint64_t Database::wal_bytes() {
   return wal_.size_bytes();
 }
 
+uint64_t Database::pending_bytes() {
+  std::lock_guard lock(mutex_);
+  return wal_.pending_bytes();
+}
+
 uint64_t Database::durable_point(uint64_t applied, uint64_t* term) {
   std::lock_guard lock(mutex_);
-  if (wal_.frame_count() == 0) return applied;
   const CheckpointRecord& record = versions_.current()->record();
+  if (wal_.newest().index == record.index) return applied;
   *term = record.term;
   return record.index;
 }

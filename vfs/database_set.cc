@@ -150,7 +150,7 @@ void DatabaseSet::note_published() {
   std::lock_guard lock(mutex_);
   for (auto& [name, database] : databases_) {
     frames += database->wal_frames();
-    bytes += database->wal_bytes();
+    bytes += database->pending_bytes();
   }
   checkpointer_->frames_published(frames, bytes);
 }

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <new>
 
 namespace dqlite::vfs {
 namespace {
@@ -36,13 +37,15 @@ LogQueue& log_queue() {
 }  // namespace
 
 void report_error(sqlite3* connection, int code, const std::string& sentence) {
-  {
+  try {
     std::lock_guard lock(errors().mutex);
     if (connection != nullptr) {
       errors().by_connection[connection] = sentence;
     } else {
       errors().of_process = sentence;
     }
+  } catch (const std::bad_alloc&) {
+    // The code still reaches the application, and it tells more than "out of memory" would.
   }
   sqlite3_log(code, "dqlite: %s", sentence.c_str());
 }

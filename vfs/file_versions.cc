@@ -6,7 +6,7 @@ namespace dqlite::vfs {
 
 FileVersions::FileVersions(std::unique_ptr<DatabaseFile> file)
     : file_(std::move(file)), current_(std::make_shared<FileVersion>(kept_total_)) {
-  record_changed();
+  current_->record_ = file_->record();
 }
 
 PinnedVersion FileVersions::current() const {
@@ -16,7 +16,7 @@ PinnedVersion FileVersions::current() const {
 
 void FileVersions::record_changed() {
   std::lock_guard lock(mutex_);
-  current_->record_ = file_->record();
+  move_on();  // a version never changes: readers look at its record without a lock
 }
 
 SharedPage FileVersions::find_kept(const FileVersion& version, uint32_t page_number) const {

@@ -55,7 +55,7 @@ class FileVersions {
   [[nodiscard]] PinnedVersion current() const;
   // The file beneath, for its record, path and establishment; not for pages.
   [[nodiscard]] DatabaseFile& file() { return *file_; }
-  // After `file().establish`: the current version takes the record on.
+  // After `file().establish`: the next version has the record.
   void record_changed();
 
   // One page as of `version`, canonical. kBusy ("replaced") if the version was lost to a whole new copy.

@@ -51,6 +51,10 @@ class MemoryWal {
   [[nodiscard]] uint64_t checkpointed() const { return marks_.front().sequence; }
   [[nodiscard]] uint64_t frame_count() const { return newest().sequence - checkpointed(); }
   [[nodiscard]] uint64_t size_bytes() const { return frame_bytes_; }
+  // Of the frames that no checkpoint has moved to the file yet.
+  [[nodiscard]] uint64_t pending_bytes() const {
+    return frames_.empty() ? 0 : frame_count() * frames_.back().image.bytes->size();
+  }
 
   // False for frames that were released, or went with a `reset`.
   [[nodiscard]] bool holds(uint64_t sequence) const {

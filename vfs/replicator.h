@@ -49,7 +49,7 @@ class Replicator {
   // Makes a new node a cluster of one. `adopted`: a database file that existed before becomes the first state
   // [B8].
   virtual Status bootstrap(bool adopted, Deadline deadline) = 0;
-  // Never waits; the fate arrives at the DatabaseSet.
+  // Never waits; the fate arrives at the DatabaseSet. If it throws, it has taken nothing.
   virtual void propose(ReplicatedProposal proposal) = 0;
   // A read barrier: this node led `term` at a moment after the call began [A7].
   virtual Status confirm_leadership(uint64_t term, Deadline deadline) = 0;

@@ -26,6 +26,19 @@ Connection& connection(sqlite3_file* file) {
   return *reinterpret_cast<ConnectionFile*>(file)->connection;
 }
 
+// No exception crosses into SQLite. Out of memory becomes a code of the family IOERR, which ends a
+// transaction also at COMMIT [A11]; SQLite itself turns it into SQLITE_NOMEM.
+template <typename Function>
+int guarded(Function&& function) noexcept {
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    return SQLITE_IOERR_NOMEM;
+  } catch (...) {
+    return SQLITE_IOERR;  // a mutex or a thread that the system refused
+  }
+}
+
 // Every entry point that can wait for the node's threads asks first: they do not exist in a forked child.
 bool unusable_after_fork(sqlite3_file* file) {
   if (!node_provider->forked()) return false;
@@ -39,14 +52,15 @@ bool unusable_after_fork(sqlite3_file* file) {
 // --- the main file ---
 
 int main_close(sqlite3_file* file) {
-  delete &connection(file);
+  // In a forked child a lock may be held by a thread that does not exist there: the object stays.
+  if (!node_provider->forked()) delete &connection(file);
   reinterpret_cast<ConnectionFile*>(file)->connection = nullptr;
   return SQLITE_OK;
 }
 
 int main_read(sqlite3_file* file, void* out, int amount, sqlite3_int64 offset) {
   if (unusable_after_fork(file)) return SQLITE_IOERR_READ;
-  return connection(file).read(out, amount, offset);
+  return guarded([&] { return connection(file).read(out, amount, offset); });
 }
 
 int main_write(sqlite3_file* file, const void*, int, sqlite3_int64) {
@@ -64,7 +78,8 @@ int main_sync(sqlite3_file*, int) {
 }
 
 int main_file_size(sqlite3_file* file, sqlite3_int64* size) {
-  return connection(file).file_size(size);
+  if (unusable_after_fork(file)) return SQLITE_IOERR_FSTAT;
+  return guarded([&] { return connection(file).file_size(size); });
 }
 
 // The locks of rollback mode mean nothing here; EXCLUSIVE is refused, so that closing the last connection
@@ -84,7 +99,7 @@ int main_check_reserved_lock(sqlite3_file*, int* result) {
 
 int main_file_control(sqlite3_file* file, int operation, void* argument) {
   if (operation == SQLITE_FCNTL_COMMIT_PHASETWO && unusable_after_fork(file)) return kNodeFailed;
-  return connection(file).file_control(operation, argument);
+  return guarded([&] { return connection(file).file_control(operation, argument); });
 }
 
 int sector_size(sqlite3_file*) {
@@ -97,12 +112,13 @@ int device_characteristics(sqlite3_file*) {
 }
 
 int main_shm_map(sqlite3_file* file, int region, int size, int extend, void volatile** out) {
-  return connection(file).shm_map(region, size, extend, out);
+  if (unusable_after_fork(file)) return SQLITE_IOERR_SHMMAP;
+  return guarded([&] { return connection(file).shm_map(region, size, extend, out); });
 }
 
 int main_shm_lock(sqlite3_file* file, int offset, int count, int flags) {
   if (unusable_after_fork(file)) return SQLITE_IOERR_SHMLOCK;
-  return connection(file).shm_lock(offset, count, flags);
+  return guarded([&] { return connection(file).shm_lock(offset, count, flags); });
 }
 
 void main_shm_barrier(sqlite3_file*) {
@@ -110,7 +126,8 @@ void main_shm_barrier(sqlite3_file*) {
 }
 
 int main_shm_unmap(sqlite3_file* file, int) {
-  return connection(file).shm_unmap();
+  if (node_provider->forked()) return SQLITE_OK;
+  return guarded([&] { return connection(file).shm_unmap(); });
 }
 
 constexpr sqlite3_io_methods kMainMethods = {2,  // no xFetch: memory mapping would go around the snapshot
@@ -140,12 +157,13 @@ int wal_close(sqlite3_file*) {
 }
 
 int wal_read(sqlite3_file* file, void* out, int amount, sqlite3_int64 offset) {
-  return connection(file).wal_read(out, amount, offset);
+  if (unusable_after_fork(file)) return SQLITE_IOERR_READ;
+  return guarded([&] { return connection(file).wal_read(out, amount, offset); });
 }
 
 int wal_write(sqlite3_file* file, const void* data, int amount, sqlite3_int64 offset) {
   if (unusable_after_fork(file)) return SQLITE_IOERR_WRITE;
-  return connection(file).wal_write(data, amount, offset);
+  return guarded([&] { return connection(file).wal_write(data, amount, offset); });
 }
 
 int wal_truncate(sqlite3_file*, sqlite3_int64) {
@@ -307,6 +325,15 @@ Status open_main(const char* name, int flags, Connection** out) {
   return Status::ok();
 }
 
+int open_replicated(const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  Connection* opened = nullptr;
+  Status status = open_main(name, flags, &opened);
+  if (!status) return refuse_open(SQLITE_CANTOPEN, status.sentence());
+  *reinterpret_cast<ConnectionFile*>(file) = {{&kMainMethods}, opened};
+  if (out_flags != nullptr) *out_flags = flags;
+  return SQLITE_OK;
+}
+
 int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   file->pMethods = nullptr;
   if (name != nullptr && (flags & SQLITE_OPEN_WAL) != 0) {
@@ -315,41 +342,38 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
       return SQLITE_OK;
     }
   }
-  if (name == nullptr || (flags & SQLITE_OPEN_MAIN_DB) == 0 || is_inherited(name)) {
-    return host_vfs->xOpen(host_vfs, name, file, flags, out_flags);
-  }
-  if (node_provider->forked()) {
-    return refuse_open(SQLITE_CANTOPEN,
-                       "this process was forked from one with a running node: dqlite cannot be used in it");
-  }
-  try {
-    Connection* opened = nullptr;
-    Status status = open_main(name, flags, &opened);
-    if (!status) return refuse_open(SQLITE_CANTOPEN, status.sentence());
-    *reinterpret_cast<ConnectionFile*>(file) = {{&kMainMethods}, opened};
-  } catch (const std::bad_alloc&) {
-    return SQLITE_NOMEM;
-  }
-  if (out_flags != nullptr) *out_flags = flags;
-  return SQLITE_OK;
+  return guarded([&] {
+    if (name == nullptr || (flags & SQLITE_OPEN_MAIN_DB) == 0 || is_inherited(name)) {
+      return host_vfs->xOpen(host_vfs, name, file, flags, out_flags);
+    }
+    if (node_provider->forked()) {
+      return refuse_open(SQLITE_CANTOPEN,
+                         "this process was forked from one with a running node: dqlite cannot be used in it");
+    }
+    return open_replicated(name, file, flags, out_flags);
+  });
 }
 
 int delete_file(sqlite3_vfs*, const char* name, int sync_directory) {
-  if (belongs_to_database(name, "-wal") || belongs_to_database(name, "-journal")) return SQLITE_OK;
-  return host_vfs->xDelete(host_vfs, name, sync_directory);
+  return guarded([&] {
+    if (belongs_to_database(name, "-wal") || belongs_to_database(name, "-journal")) return SQLITE_OK;
+    return host_vfs->xDelete(host_vfs, name, sync_directory);
+  });
 }
 
 int access_file(sqlite3_vfs*, const char* name, int flags, int* result) {
-  if (belongs_to_database(name, "-wal")) {
-    *result = 1;
-    return SQLITE_OK;
-  }
-  if (belongs_to_database(name, "-journal")) {
-    // A checkpoint's journal may lie there: it is the node's, and no rollback is due while the node runs.
-    *result = 0;
-    return SQLITE_OK;
-  }
-  return host_vfs->xAccess(host_vfs, name, flags, result);
+  return guarded([&] {
+    if (belongs_to_database(name, "-wal")) {
+      *result = 1;
+      return SQLITE_OK;
+    }
+    if (belongs_to_database(name, "-journal")) {
+      // A checkpoint's journal may lie there: it is the node's, and no rollback is due while the node runs.
+      *result = 0;
+      return SQLITE_OK;
+    }
+    return host_vfs->xAccess(host_vfs, name, flags, result);
+  });
 }
 
 int sleep_for(sqlite3_vfs*, int microseconds) {

@@ -66,8 +66,10 @@ bool WriteTurn::await_locked(std::unique_lock<std::mutex>& lock, Owner owner, Ti
   Time now = steady_clock::now();
   if (holder_ == nullptr) pass_on(now);
   while (holder_ != owner && now < deadline && wake_ups == wake_ups_) {
-    // Whoever is first in line also watches over the reservation of the one before.
-    signal.wait_until(lock, reserved_ ? std::min(deadline, reserved_until_) : deadline);
+    // Whoever waits also watches over the reservation of the one before, which may begin unnoticed: each
+    // waiter is woken alone.
+    Time watch = reserved_ ? reserved_until_ : now + kWatch;
+    signal.wait_until(lock, std::min(deadline, watch));
     now = steady_clock::now();
     if (holder_ != owner) expire_reservation(now);
   }
@@ -107,6 +109,9 @@ bool WriteTurn::take_before_snapshot(Owner owner, Time deadline) {
   std::unique_lock lock(mutex_);
   if (find(owner) == line_.end()) return holder_ == owner;
   if (!await_locked(lock, owner, deadline)) return false;
+  // If it only reads after all, its next transaction must not take the turn again: one reservation, one
+  // ticket.
+  drop_ticket(owner);
   reserved_until_ = steady_clock::now() + kUpgradeReservation;
   return true;
 }

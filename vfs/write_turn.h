@@ -27,6 +27,8 @@ class WriteTurn {
   static constexpr std::chrono::milliseconds kReservation{10};
   // The same for one that reads first and writes later.
   static constexpr std::chrono::milliseconds kUpgradeReservation{100};
+  // How often a waiter looks whether the one before it let its reservation lapse.
+  static constexpr std::chrono::milliseconds kWatch{25};
 
   // Takes the turn if it is free with nobody waiting, or reserved for (or held by) `owner`. Else `owner` has
   // a ticket from now on, at the end of the line unless it had one.

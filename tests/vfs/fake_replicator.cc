@@ -9,10 +9,12 @@ FakeReplicator::FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log
   databases_.attach(*this);
   for (size_t i = 0; i < log_.size(); i++) {
     term_ = log_[i].term;
+    committed_ = i + 1;
     applied_ = i + 1;
+    note_newest(log_[i], i + 1);
     if (log_[i].payload != nullptr) {
       Status status = databases_.apply(i + 1, log_[i].term, *log_[i].payload, std::nullopt);
-      if (!status) queue_.push_back({{}, [status, this] { databases_.failed(status); }});
+      if (!status) queue_.push_back({0, 0, [status, this] { databases_.failed(status); }});
     }
     databases_.applied(i + 1, log_[i].term);
   }
@@ -34,6 +36,8 @@ void FakeReplicator::stop() {
   databases_.checkpointer().stop();
 }
 
+// --- the applier thread ---
+
 void FakeReplicator::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -47,7 +51,7 @@ void FakeReplicator::run() {
     if (step.action) {
       step.action();
     } else {
-      commit(step.proposal);
+      commit(step);
     }
     lock.lock();
     busy_ = false;
@@ -55,106 +59,106 @@ void FakeReplicator::run() {
   }
 }
 
-// Compare and append [A1], then commit and publish at once.
-void FakeReplicator::commit(const ReplicatedProposal& proposal) {
-  if (standing_ != Standing::kLeader || (proposal.term != 0 && proposal.term != term_)) {
-    databases_.proposal_dropped(proposal.id, {Code::kNotLeader, "not the leader of that term"});
-    return;
-  }
-  for (const ProposalBase& base : proposal.bases) {
-    if (newest_[base.database] != base.index) {
-      databases_.proposal_dropped(proposal.id, {Code::kNotCommitted, "it stands on an older entry"});
-      return;
-    }
-  }
-  append({term_, proposal.payload}, proposal.id);
-}
-
-void FakeReplicator::append(const LogEntry& entry, std::optional<uint64_t> own) {
-  uint64_t index = 0;
+void FakeReplicator::commit(const Step& step) {
+  LogEntry entry;
   {
     std::lock_guard lock(mutex_);
-    log_.push_back(entry);
-    index = log_.size();
-    applied_ = index;
+    entry = log_[step.index - 1];
+    committed_ = step.index;
   }
   if (entry.payload != nullptr) {
-    Result<codec::Command> command = codec::decode(*entry.payload);
-    if (command) {
-      if (std::holds_alternative<codec::CreateDatabase>(*command)) newest_[index] = index;
-      if (const auto* transaction = std::get_if<codec::Transaction>(&*command)) {
-        for (const codec::DatabaseChange& change : transaction->changes) newest_[change.database] = index;
-      }
-    }
-    Status status = databases_.apply(index, entry.term, *entry.payload, own);
+    std::optional<uint64_t> own = step.own != 0 ? std::optional<uint64_t>(step.own) : std::nullopt;
+    Status status = databases_.apply(step.index, entry.term, *entry.payload, own);
     if (!status) databases_.failed(status);
   }
-  databases_.applied(index, entry.term);
+  databases_.applied(step.index, entry.term);
+  std::lock_guard lock(mutex_);
+  applied_ = step.index;
 }
+
+// --- the log ---
+
+void FakeReplicator::note_newest(const LogEntry& entry, uint64_t index) {
+  if (entry.payload == nullptr) return;
+  Result<codec::Command> command = codec::decode(*entry.payload);
+  if (!command) return;
+  if (std::holds_alternative<codec::CreateDatabase>(*command)) newest_[index] = {index, entry.term};
+  if (const auto* transaction = std::get_if<codec::Transaction>(&*command)) {
+    for (const codec::DatabaseChange& change : transaction->changes) {
+      newest_[change.database] = {index, entry.term};
+    }
+  }
+}
+
+uint64_t FakeReplicator::append(const LogEntry& entry, uint64_t own) {
+  log_.push_back(entry);
+  note_newest(entry, log_.size());
+  queue_.push_back({log_.size(), own, nullptr});
+  changed_.notify_all();
+  return log_.size();
+}
+
+// Compare and append [A1].
+uint64_t FakeReplicator::append_proposal(const ReplicatedProposal& proposal) {
+  proposals_++;
+  Status status;
+  if (standing_ != Standing::kLeader || (proposal.term != 0 && proposal.term != term_)) {
+    status = {Code::kNotLeader, "not the leader of that term"};
+  }
+  for (const ProposalBase& base : proposal.bases) {
+    const Newest& newest = newest_[base.database];
+    // An adopted database stands on an entry that is in no log.
+    if (newest.index == 0 && base.index <= 1) continue;
+    if (newest.index != base.index || newest.term != base.term) {
+      status = {Code::kNotCommitted, "it stands on an older entry"};
+    }
+  }
+  if (status) return append({term_, proposal.payload}, proposal.id);
+  queue_.push_back({0, 0, [this, id = proposal.id, status] { databases_.proposal_dropped(id, status); }});
+  changed_.notify_all();
+  return 0;
+}
+
+void FakeReplicator::truncate_to_applied() {
+  std::deque<Step> waiting;
+  waiting.swap(queue_);
+  for (Step& step : waiting) {
+    if (step.action) {
+      queue_.push_back(std::move(step));
+    } else if (step.own != 0) {
+      queue_.push_back(
+          {0, 0, [this, id = step.own] {
+             databases_.proposal_dropped(id, {Code::kNotCommitted, "overwritten by a new leader"});
+           }});
+    }
+  }
+  log_.resize(committed_);
+  newest_.clear();
+  for (size_t i = 0; i < log_.size(); i++) note_newest(log_[i], i + 1);
+}
+
+// --- Replicator ---
 
 Standing FakeReplicator::standing() {
   std::lock_guard lock(mutex_);
   return standing_;
 }
 
-Status FakeReplicator::bootstrap(bool, Deadline) {
-  gain_leadership();
-  wait_idle();
-  return Status::ok();
-}
-
-void FakeReplicator::gain_leadership() {
-  std::unique_lock lock(mutex_);
-  queue_.push_front({{}, [this] {
-                       {
-                         std::lock_guard inner(mutex_);
-                         term_++;
-                         standing_ = Standing::kLeader;
-                       }
-                       append({term_, nullptr}, std::nullopt);
-                       databases_.leadership_gained(term_);
-                     }});
-  changed_.notify_all();
-  changed_.wait(lock, [&] { return standing_ == Standing::kLeader && !busy_; });
-}
-
-void FakeReplicator::lose_leadership(bool keep) {
-  std::unique_lock lock(mutex_);
-  standing_ = Standing::kFollower;
-  std::deque<Step> waiting;
-  waiting.swap(queue_);
-  queue_.push_back({{}, [this] { databases_.leadership_lost(); }});
-  for (Step& step : waiting) {
-    if (keep) {
-      queue_.push_back(std::move(step));
-    } else {
-      uint64_t id = step.proposal.id;
-      queue_.push_back(
-          {{}, [this, id] {
-             databases_.proposal_dropped(id, {Code::kNotCommitted, "overwritten by a new leader"});
-           }});
-    }
+Status FakeReplicator::bootstrap(bool adopted, Deadline) {
+  if (adopted) {
+    std::lock_guard lock(mutex_);
+    log_.push_back({1, nullptr});  // entry (1, 1), which is in no real log
+    committed_ = 1;
+    applied_ = 1;
+    term_ = 1;
   }
-  changed_.notify_all();
-}
-
-void FakeReplicator::commit_foreign(SharedBytes payload) {
-  std::lock_guard lock(mutex_);
-  queue_.push_back({{}, [this, payload] {
-                      {
-                        std::lock_guard inner(mutex_);
-                        term_++;
-                      }
-                      append({term_, payload}, std::nullopt);
-                    }});
-  changed_.notify_all();
+  gain_leadership();
+  return Status::ok();
 }
 
 void FakeReplicator::propose(ReplicatedProposal proposal) {
   std::lock_guard lock(mutex_);
-  proposals_++;
-  queue_.push_back({std::move(proposal), nullptr});
-  changed_.notify_all();
+  append_proposal(proposal);
 }
 
 Status FakeReplicator::confirm_leadership(uint64_t term, Deadline) {
@@ -168,16 +172,67 @@ Status FakeReplicator::confirm_leadership(uint64_t term, Deadline) {
 
 uint64_t FakeReplicator::durable_index() {
   std::lock_guard lock(mutex_);
-  return applied_;
+  return held_durable_ != 0 ? std::min(held_durable_, committed_) : committed_;
 }
 
-Result<uint64_t> FakeReplicator::request_checkpoint(Deadline) {
-  propose({Committer::next_proposal_id(),
-           0,
-           {},
-           std::make_shared<const Bytes>(codec::encode(codec::Command(codec::Checkpoint{})))});
-  wait_idle();
-  return durable_index();
+bool FakeReplicator::is_caught_up() {
+  std::lock_guard lock(mutex_);
+  return caught_up_;
+}
+
+Status FakeReplicator::wait_caught_up(Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  if (changed_.wait_until(lock, deadline, [&] { return caught_up_; })) return Status::ok();
+  return {Code::kTimeout, "no leader was heard since the start"};
+}
+
+Result<uint64_t> FakeReplicator::request_checkpoint(Deadline deadline) {
+  ReplicatedProposal proposal;
+  proposal.id = Committer::next_proposal_id();
+  proposal.payload = std::make_shared<const Bytes>(codec::encode(codec::Command(codec::Checkpoint{})));
+  std::unique_lock lock(mutex_);
+  uint64_t index = append_proposal(proposal);
+  if (index == 0) return Status(Code::kNoQuorum, "no leader took the request");
+  if (changed_.wait_until(lock, deadline, [&] { return applied_ >= index; })) return index;
+  return Status(Code::kTimeout, "the request was not committed in time");
+}
+
+// --- what a test does to it ---
+
+void FakeReplicator::gain_leadership() {
+  std::unique_lock lock(mutex_);
+  uint64_t term = ++term_;
+  append({term, nullptr}, 0);
+  bool gained = false;
+  queue_.push_back({0, 0, [this, term, &gained] {
+                      {
+                        std::lock_guard inner(mutex_);
+                        standing_ = Standing::kLeader;
+                      }
+                      databases_.leadership_gained(term);
+                      std::lock_guard inner(mutex_);
+                      gained = true;
+                    }});
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return gained || stopping_; });
+}
+
+void FakeReplicator::lose_leadership(bool keep) {
+  std::lock_guard lock(mutex_);
+  standing_ = Standing::kFollower;
+  queue_.push_front({0, 0, [this] { databases_.leadership_lost(); }});
+  if (!keep) truncate_to_applied();
+  changed_.notify_all();
+}
+
+void FakeReplicator::set_standing(Standing standing) {
+  std::lock_guard lock(mutex_);
+  standing_ = standing;
+}
+
+void FakeReplicator::commit_foreign(SharedBytes payload) {
+  std::lock_guard lock(mutex_);
+  append({++term_, std::move(payload)}, 0);
 }
 
 void FakeReplicator::pause() {
@@ -188,6 +243,17 @@ void FakeReplicator::pause() {
 void FakeReplicator::resume() {
   std::lock_guard lock(mutex_);
   paused_ = false;
+  changed_.notify_all();
+}
+
+void FakeReplicator::hold_durable(uint64_t index) {
+  std::lock_guard lock(mutex_);
+  held_durable_ = index;
+}
+
+void FakeReplicator::set_caught_up(bool caught_up) {
+  std::lock_guard lock(mutex_);
+  caught_up_ = caught_up;
   changed_.notify_all();
 }
 
@@ -203,12 +269,17 @@ void FakeReplicator::refuse_confirmation(bool refuse) {
 
 void FakeReplicator::wait_idle() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return (queue_.empty() || paused_) && !busy_; });
+  changed_.wait(lock, [&] { return (queue_.empty() || (paused_ && !queue_.front().action)) && !busy_; });
 }
 
 std::vector<LogEntry> FakeReplicator::log() {
   std::lock_guard lock(mutex_);
-  return log_;
+  return {log_.begin(), log_.begin() + static_cast<ptrdiff_t>(committed_)};
+}
+
+uint64_t FakeReplicator::term() {
+  std::lock_guard lock(mutex_);
+  return term_;
 }
 
 size_t FakeReplicator::proposals() {

@@ -1,8 +1,12 @@
-// A cluster of one in memory, for tests of the databases without a consensus: what is proposed is committed
-// in order by a thread of its own, which plays the applier. A test can pause it, refuse proposals, take
-// leadership away, let "another leader" commit, and restart from the log.
+// A cluster of one in memory, for tests of the databases without a consensus.
+//
+// The log is a real one in small: a proposal is appended at once if it stands on the newest entry of its
+// databases in its own term [A1], and committed in order by a thread of its own, which plays the applier. A
+// test can pause the commits, refuse proposals, take leadership away with or without the entries that wait,
+// let "another leader" commit, and restart from the log. Any thread.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -33,50 +37,67 @@ class FakeReplicator : public Replicator {
   void propose(ReplicatedProposal proposal) override;
   Status confirm_leadership(uint64_t term, Deadline deadline) override;
   uint64_t durable_index() override;
-  bool is_caught_up() override { return true; }
-  Status wait_caught_up(Deadline) override { return Status::ok(); }
+  bool is_caught_up() override;
+  Status wait_caught_up(Deadline deadline) override;
   Result<uint64_t> request_checkpoint(Deadline deadline) override;
   void checkpoint_done() override { checkpoints_++; }
   std::string fault() override { return "a test"; }
   std::string leader_address() override { return "127.0.0.1:9999"; }
 
   // --- what a test does to it ---
-  void pause();  // proposals are taken, nothing is committed
+  void pause();  // proposals are appended, nothing is committed
   void resume();
-  void wait_proposed(size_t count);  // until so many proposals wait, in all
-  // Steps down. `keep`: proposals that wait may still be committed later; else they are dropped as
+  void wait_proposed(size_t count);  // until so many proposals arrived, in all
+  // Another node leads from now on. `keep`: it has the entries that wait, and commits them; else they are
   // overwritten.
   void lose_leadership(bool keep);
-  void gain_leadership();  // in a new term, behind a no-op
+  void gain_leadership();  // in a new term; returns when its first entry is committed
+  void set_standing(Standing standing);
   void refuse_confirmation(bool refuse);
   // As another leader would: an entry of a new term that every node applies.
   void commit_foreign(SharedBytes payload);
-  void wait_idle();
+  void hold_durable(uint64_t index);  // this node's disk gets no further; 0: it keeps up
+  void set_caught_up(bool caught_up);
+  void wait_idle();  // until all that was appended is applied, or the commits are paused
   void stop();
 
-  [[nodiscard]] std::vector<LogEntry> log();
+  [[nodiscard]] std::vector<LogEntry> log();  // what is committed
+  [[nodiscard]] uint64_t term();
   [[nodiscard]] size_t confirmations() const { return confirmations_; }
+  [[nodiscard]] size_t checkpoints() const { return checkpoints_; }
   [[nodiscard]] size_t proposals();
 
  private:
   struct Step {
-    ReplicatedProposal proposal;
-    std::function<void()> action;  // instead of a proposal
+    uint64_t index = 0;            // of the entry to commit
+    uint64_t own = 0;              // its proposal, 0: somebody else's
+    std::function<void()> action;  // instead of an entry
+  };
+  struct Newest {
+    uint64_t index = 0;
+    uint64_t term = 0;
   };
 
   void run();
-  void commit(const ReplicatedProposal& proposal);
-  void append(const LogEntry& entry, std::optional<uint64_t> own);
+  void commit(const Step& step);
+  // Call with mutex_ held; the index of the new entry, 0 if it was refused.
+  uint64_t append(const LogEntry& entry, uint64_t own);
+  uint64_t append_proposal(const ReplicatedProposal& proposal);
+  void note_newest(const LogEntry& entry, uint64_t index);
+  void truncate_to_applied();
 
   DatabaseSet& databases_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Step> queue_;
-  std::vector<LogEntry> log_;            // log_[0] is entry 1
-  std::map<uint64_t, uint64_t> newest_;  // database -> index of its newest entry
+  std::vector<LogEntry> log_;          // log_[0] is entry 1
+  std::map<uint64_t, Newest> newest_;  // database -> its newest entry, committed or not
   Standing standing_ = Standing::kNew;
   uint64_t term_ = 0;
-  uint64_t applied_ = 0;
+  uint64_t committed_ = 0;  // the applier has begun with it
+  uint64_t applied_ = 0;    // and is done with it
+  uint64_t held_durable_ = 0;
+  bool caught_up_ = true;
   bool paused_ = false;
   bool busy_ = false;
   bool stopping_ = false;

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 namespace dqlite::vfs::test {
 namespace {
@@ -45,6 +48,19 @@ TestNode::TestNode(std::string directory, std::vector<LogEntry> log) : directory
 TestNode::~TestNode() {
   TestProvider::instance().remove(this);
   replicator_->stop();
+}
+
+CheckpointReport TestNode::checkpoint() {
+  Result<CheckpointReport> report =
+      databases_->checkpoint_cluster(std::chrono::steady_clock::now() + std::chrono::seconds(30));
+  if (!report) FAIL(report.status().sentence().c_str());
+  return *report;
+}
+
+Database& TestNode::database(const std::string& name) {
+  Result<Database*> found = databases_->open_database(name, false);
+  if (!found) FAIL(found.status().sentence().c_str());
+  return **found;
 }
 
 TestProvider& TestProvider::instance() {
@@ -153,6 +169,29 @@ std::string Sql::rows(const std::string& sql) {
 std::string Sql::value(const std::string& sql) {
   std::string all = rows(sql);
   return all.substr(0, all.find_first_of("|\n"));
+}
+
+std::string dump(Sql& sql) {
+  std::string all = sql.rows("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name");
+  std::istringstream names(sql.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"));
+  for (std::string name; std::getline(names, name);) {
+    std::istringstream columns(sql.rows("SELECT name FROM pragma_table_info('" + name + "')"));
+    std::string list;
+    for (std::string column; std::getline(columns, column);) {
+      list += (list.empty() ? "quote(\"" : ", quote(\"") + column + "\")";
+    }
+    all += name + "\n" + sql.rows("SELECT " + list + " FROM \"" + name + "\" ORDER BY " + list);
+  }
+  return all;
+}
+
+std::string file_content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string stock_uri(const TestNode& node, const std::string& name) {
+  return "file:" + node.directory() + "/" + name;
 }
 
 }  // namespace dqlite::vfs::test

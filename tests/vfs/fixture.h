@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/vfs/fake_replicator.h"
+#include "vfs/error_codes.h"
 #include "vfs/sqlite_vfs.h"
 
 namespace dqlite::vfs::test {
@@ -21,6 +22,9 @@ class TestNode {
   [[nodiscard]] DatabaseSet& databases() { return *databases_; }
   [[nodiscard]] FakeReplicator& cluster() { return *replicator_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
+  // Carries out a checkpoint of all that is committed; fails the test if it cannot.
+  CheckpointReport checkpoint();
+  Database& database(const std::string& name = "app.db");
 
  private:
   std::string directory_;
@@ -83,10 +87,19 @@ class Sql {
   [[nodiscard]] sqlite3* handle() { return handle_; }
   [[nodiscard]] std::string error() { return sqlite3_errmsg(handle_); }
   [[nodiscard]] int open_result() const { return open_result_; }
+  // What dqlite_last_error() would say.
+  [[nodiscard]] std::string sentence() { return last_error(handle_); }
+  void busy_timeout(int milliseconds) { sqlite3_busy_timeout(handle_, milliseconds); }
 
  private:
   sqlite3* handle_ = nullptr;
   int open_result_ = SQLITE_OK;
 };
+
+// Schema and rows of every table, in an order of their own: equal for equal databases.
+std::string dump(Sql& sql);
+std::string file_content(const std::string& path);
+// A connection of stock SQLite to the same path, in this process.
+std::string stock_uri(const TestNode& node, const std::string& name = "app.db");
 
 }  // namespace dqlite::vfs::test
