@@ -28,11 +28,12 @@ Status Beginnings::found(raft::Deadline deadline) {
 Status Beginnings::adopt(const std::string& name, raft::Deadline deadline) {
   std::lock_guard lock(mutex_);
   Standing standing = node_.standing();
-  if (standing != Standing::kNew || empty_founded_ || has_records()) {
+  bool joins = standing == Standing::kJoining || joining_ > 0;
+  if (standing != Standing::kNew || joins || empty_founded_ || has_records()) {
     std::string path = databases_.paths().directory + "/" + name;
     return {Code::kRefused,
             path + " holds data that is not the cluster's, and this node " +
-                (standing == Standing::kJoining ? "is joining a cluster" : "belongs to a cluster already") +
+                (joins ? "is joining a cluster" : "belongs to a cluster already") +
                 ": only a new node takes over an existing file. Move it away, and load its content as SQL "
                 "(sqlite3 " +
                 path + " .dump) into a replicated database"};
@@ -53,25 +54,23 @@ Status Beginnings::join(const std::string& address, raft::Deadline deadline) {
   if (address == listen_) {
     return {Code::kRefused, address + " is this node itself: name a member of the cluster to join"};
   }
-  if (Status status = begin_join(address); !status) return status;
-  return node_.join(address, deadline);
+  if (Status status = begin_join(); !status) return status;
+  Status joined = node_.join(address, deadline);
+  std::lock_guard lock(mutex_);
+  joining_--;
+  return joined;
 }
 
-// A new node decides here; the rest of the join needs no lock.
-Status Beginnings::begin_join(const std::string& address) {
+Status Beginnings::begin_join() {
   std::lock_guard lock(mutex_);
-  if (node_.standing() != Standing::kNew) return Status::ok();
-  if (databases_.has_data()) {
+  if (node_.standing() == Standing::kNew && databases_.has_data()) {
     return {Code::kRefused,
             "the databases in " + databases_.paths().directory +
                 " hold data of their own, which a join would lose: join with a node in an empty "
                 "directory"};
   }
-  if (empty_founded_) {
-    return {Code::kRefused, "this node is founding a cluster of its own just now and can join no other"};
-  }
-  Status begun = node_.join(address, raft::Clock::now());
-  return begun.code() == Code::kTimeout ? Status::ok() : begun;
+  joining_++;
+  return Status::ok();
 }
 
 }  // namespace dqlite::extension

@@ -31,13 +31,14 @@ class Beginnings {
 
  private:
   [[nodiscard]] bool has_records();
-  Status begin_join(const std::string& address);
+  Status begin_join();
 
   raft::Node& node_;
   vfs::DatabaseSet& databases_;
   const std::string listen_;
   std::mutex mutex_;            // one decision at a time
   bool empty_founded_ = false;  // an empty cluster was begun: it may complete later than `found` waited
+  int joining_ = 0;             // joins under way
 };
 
 }  // namespace dqlite::extension

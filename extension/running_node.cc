@@ -147,14 +147,14 @@ Status RunningNode::start_consensus(std::unique_ptr<raft::IdentityFile> file) {
   raft::NodeOptions options;
   options.directory = node_directory();
   options.listen = listen_;
+  const bool is_new = file->identity().node_id == 0 && file->identity().join_target.empty();
   Result<std::unique_ptr<raft::Node>> node = raft::Node::open(options, std::move(file), *machine_);
   if (!node) return node.status();
   node_ = std::move(*node);
   beginnings_ = std::make_unique<Beginnings>(*node_, *databases_, listen_);
   replicator_.connect(*node_, *beginnings_);
   // An adoption that was cut off between the record and the founding of the cluster.
-  if (node_->standing() == raft::Standing::kNew && databases_->has_data())
-    return beginnings_->found(deadline());
+  if (is_new && databases_->has_data()) return beginnings_->found(deadline());
   return Status::ok();
 }
 
@@ -192,10 +192,12 @@ Status RunningNode::database_opened(vfs::Database& database, const vfs::OpenPara
 void RunningNode::stop(raft::Deadline deadline) {
   if (stopped_.exchange(true)) return;
   raft::Deadline now = raft::Clock::now();
-  node_->stop(now + std::max(deadline - now, raft::Clock::duration::zero()) / 2);
+  raft::Clock::duration time = std::max(deadline - now, raft::Clock::duration::zero());
+  // What does not succeed in time is in the log.
+  (void)node_->wait_applied(node_->status().commit_index, now + time / 4);
+  node_->stop(now + time * 5 / 8);
   databases_->failed(
       {Code::kUnknown, "the node was told to end, by dqlite_stop() or by the end of the process"});
-  // What does not succeed in time is in the log.
   Status checkpointed = databases_->checkpoint_locally(deadline);
   if (!checkpointed) vfs::queue_log(checkpointed.sentence());
 }
