@@ -33,7 +33,10 @@ class RealNode final : public Node {
         machine_(machine) {}
 
   // Only tests come here: a host process leaks its nodes. Waits for every thread.
-  ~RealNode() override { RealNode::stop(Clock::now()); }
+  ~RealNode() override {
+    RealNode::stop(Clock::now());
+    wait_for_threads(Deadline::max());
+  }
 
   Status start();
 
@@ -58,6 +61,7 @@ class RealNode final : public Node {
   Status begin_as_what_it_is();
   Status start_threads();
   void hand_leadership_over(Deadline deadline);
+  void wait_for_threads(Deadline deadline);
 
   // From any thread but the loop's.
   void report_fault(const Status& reason) {
@@ -75,7 +79,7 @@ class RealNode final : public Node {
   Worker reader_;
   LogWriter writer_;
   Applier applier_;
-  Driver driver_;
+  mutable Driver driver_;  // `status` asks it
   StateMachine& machine_;
   Index replay_to_ = 0;  // what `open` waits for
   std::atomic<bool> stopping_{false};
@@ -87,6 +91,7 @@ Status RealNode::start() {
   Status opened = driver_.loop().open();
   if (opened) opened = listen();
   if (opened) opened = begin_as_what_it_is();
+  if (opened) driver_.refresh_details();
   if (opened) opened = start_threads();
   if (!opened) return opened;
   return published_.wait([this] { return published_.applied.load() >= replay_to_; }, Deadline::max(),
@@ -176,6 +181,10 @@ void RealNode::stop(Deadline deadline) {
     hand_leadership_over(deadline);
     driver_.loop().post([this] { driver_.shut_down(); });
   }
+  wait_for_threads(deadline);
+}
+
+void RealNode::wait_for_threads(Deadline deadline) {
   // A loop that never ran could not tell the log writer.
   if (driver_.loop().wait_ended(deadline)) writer_.close(0);
   reader_.close();
@@ -186,7 +195,7 @@ void RealNode::stop(Deadline deadline) {
 }
 
 void RealNode::hand_leadership_over(Deadline deadline) {
-  if (standing() != Standing::kLeader) return;
+  if (standing() != Standing::kLeader || Clock::now() >= deadline) return;
   auto completion = std::make_shared<Completion<Status>>();
   if (!driver_.loop().post([this, completion] { driver_.transfer_leadership(completion); })) return;
   // The rest of the time is for the disk. Without a successor the others elect one by themselves.
@@ -246,6 +255,14 @@ Status RealNode::wait_leader(Deadline deadline) {
 }
 
 NodeStatus RealNode::status() const {
+  // As of now, so that who just joined sees who leads; as of the last turn if the loop has ended or is busy.
+  constexpr std::chrono::milliseconds kPatience{100};
+  auto refreshed = std::make_shared<Completion<bool>>();
+  const bool posted = driver_.loop().post([this, refreshed] {
+    driver_.refresh_details();
+    refreshed->complete(true);
+  });
+  if (posted) (void)refreshed->wait(Clock::now() + kPatience);
   NodeStatus status = published_.details();
   status.standing = standing();
   status.commit_index = published_.commit.load();

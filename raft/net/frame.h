@@ -71,6 +71,7 @@ class FrameReader {
   Result<std::optional<Frame>> next();
   // A frame of this type has arrived in part (known once its header is whole).
   [[nodiscard]] std::optional<FrameType> unfinished() const;
+  [[nodiscard]] size_t buffered_bytes() const { return buffer_.capacity(); }
 
  private:
   Status check_header();

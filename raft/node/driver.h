@@ -40,6 +40,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void set_address(const std::string& address);
   void begin_as_member(const MemberFiles& files) { become_member(files); }
   void resume_join(const net::Address& target);
+  // What the node is, for `status` from the first moment on.
+  void refresh_details();
 
   // --- asked by application threads, by way of the loop ---
   void bootstrap(bool adopted, StatusCompletion completion);
@@ -94,7 +96,6 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   // --- the end ---
   [[nodiscard]] Status refusal_without_cluster() const;
   void end(Standing standing, const Status& reason);
-  void refresh_details();
 
   const Parts parts_;
   Loop loop_;

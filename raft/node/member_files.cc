@@ -1,5 +1,7 @@
 #include "raft/node/member_files.h"
 
+#include <algorithm>
+
 #include "raft/log/random.h"
 #include "raft/node/install_note.h"
 
@@ -40,12 +42,12 @@ Status mend_interrupted_install(const NodeOptions& options, Log& log, EntryId du
 }
 
 // The state machine goes on from the log: so it must stand between the log's start and its end, on the same
-// entries.
+// entries. One that cannot tell goes on from the log's start, and skips what it holds already [A5].
 Status check_agreement(const Log& log, EntryId durable) {
   const EntryId start = log.start().last;
   const std::string stands = "the databases stand at entry " + std::to_string(durable.index) + " (term " +
                              std::to_string(durable.term) + ")";
-  if (durable.index < start.index) {
+  if (durable.index != 0 && durable.index < start.index) {
     return {Code::kCorrupt,
             stands + ", but the log begins behind entry " + std::to_string(start.index) +
                 ": a database was replaced by an older one; let this node join again as a new one"};
@@ -149,7 +151,7 @@ Result<MemberFiles> open_member_files(const NodeOptions& options, const Identity
   files.identity = identity;
   files.log = std::move(*log);
   files.recovered = files.log->recovered();
-  files.applied = durable.index;
+  files.applied = std::max(durable.index, files.recovered.start.last.index);
   return files;
 }
 

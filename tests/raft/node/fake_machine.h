@@ -1,0 +1,74 @@
+// A state machine for tests of the node: the list of all commands applied, with a checkpoint that survives
+// its life.
+//
+// `Checkpoint` stands for the database file: it outlives the machine, as a file outlives a process.
+// Thread-safe; every wait is for a condition.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "raft/state_machine.h"
+
+namespace dqlite::raft {
+
+struct Checkpoint {
+  EntryId last;
+  std::vector<std::string> commands;
+};
+
+Bytes encode(const Checkpoint& checkpoint);
+Checkpoint decode_checkpoint(ByteView bytes);
+
+class FakeMachine final : public StateMachine {
+ public:
+  explicit FakeMachine(Checkpoint& file) : file_(file), commands_(file.commands), applied_(file.last) {}
+
+  // --- StateMachine ---
+  Status apply(const Entry& entry, std::optional<ProposalId> own) override;
+  void leadership_gained(Term term) override;
+  void leadership_lost() override;
+  void proposal_dropped(ProposalId id, const Status& reason) override;
+  void poisoned(const Status& reason) override;
+  EntryId durable_point() override;
+  Result<std::unique_ptr<SnapshotSource>> open_snapshot() override;
+  Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) override;
+
+  // --- tests ---
+  void checkpoint();
+  void install(Checkpoint state);
+  // The next apply fails so.
+  void fail_with(const Status& status);
+  // Every apply waits until `open` again.
+  void close_gate();
+  void open_gate();
+
+  [[nodiscard]] std::vector<std::string> commands() const;
+  // "gained 1", "applied x", "own 7", "dropped 8", "lost", "installed", "poisoned", in the order they came.
+  [[nodiscard]] std::vector<std::string> events() const;
+  [[nodiscard]] bool has_event(const std::string& event) const;
+  [[nodiscard]] size_t count_events(const std::string& beginning) const;
+  [[nodiscard]] Status drop_reason(ProposalId id) const;
+  bool wait_event(const std::string& event) const;
+  bool wait_commands(size_t count) const;
+
+ private:
+  template <typename Condition>
+  bool wait_for(Condition condition) const;
+  void note(const std::string& event);
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  Checkpoint& file_;
+  std::vector<std::string> commands_;
+  EntryId applied_;
+  std::vector<std::string> events_;
+  std::vector<std::pair<ProposalId, Status>> dropped_;
+  Status failure_;
+  bool gate_closed_ = false;
+};
+
+}  // namespace dqlite::raft

@@ -1,0 +1,179 @@
+// Bootstrap, join and identity: what must not make two clusters of one [B7].
+#include <filesystem>
+
+#include "tests/raft/node/test_node.h"
+
+using namespace dqlite;
+using namespace dqlite::raft;
+
+using Commands = std::vector<std::string>;
+
+namespace {
+
+Deadline soon() {
+  return Clock::now() + std::chrono::milliseconds(300);
+}
+
+// As if it had died between its request and the answer.
+void forget_membership(const TestNode& node, const std::string& target) {
+  Result<std::unique_ptr<IdentityFile>> file = IdentityFile::open(posix_disk(), node.options.directory);
+  WORKS(file.status());
+  Identity identity = (*file)->identity();
+  identity.node_id = 0;
+  identity.cluster_id = {};
+  identity.join_target = target;
+  WORKS((*file)->save(identity));
+  for (const auto& item : std::filesystem::directory_iterator(node.options.directory)) {
+    const std::string name = item.path().filename();
+    const bool is_logs = name.starts_with("log-") || name.starts_with("state-") || name.starts_with("spare-");
+    if (is_logs) std::filesystem::remove(item.path());
+  }
+}
+
+}  // namespace
+
+TEST_GROUP(NodeJoin) {
+  TestNode a, b, c;
+};
+
+TEST(NodeJoin, B7_a_join_waits_for_a_target_that_is_new_until_somebody_writes_there) {
+  a.start();
+  b.start();
+  FAILS_WITH(Code::kTimeout, "yet: write there first", b.node->join(a.address(), soon()));
+  CHECK(b.node->standing() == Standing::kJoining);
+  a.found();
+  a.write("x");
+  b.join(a);
+  CHECK(b.machine->commands() == Commands{"x"});
+}
+
+TEST(NodeJoin, B7_a_join_once_begun_forbids_to_found_a_cluster) {
+  a.start();
+  b.start();
+  FAILS_WITH(Code::kTimeout, a.address().c_str(), b.node->join(a.address(), soon()));
+  FAILS_WITH(Code::kRefused, "began to join", b.node->bootstrap(false, soon()));
+  b.kill();
+  b.start();
+  FAILS_WITH(Code::kRefused, "began to join", b.node->bootstrap(false, soon()));
+}
+
+TEST(NodeJoin, B7_a_join_cut_off_by_a_crash_goes_on_by_itself) {
+  a.start();
+  b.start();
+  FAILS_WITH(Code::kTimeout, a.address().c_str(), b.node->join(a.address(), soon()));
+  b.kill();
+  b.start();
+  CHECK(b.node->standing() == Standing::kJoining);
+  a.found();
+  a.write("x");
+  CHECK(b.machine->wait_commands(1));
+  LONGS_EQUAL(2, a.node->status().members.size());
+}
+
+TEST(NodeJoin, B7_a_node_that_died_before_it_stored_its_id_gets_the_same_id_again) {
+  a.start();
+  a.found();
+  c.start();
+  c.join(a);
+  b.start();
+  b.join(a);
+  CHECK(eventually([this] { return a.voters() == 3; }));
+  const NodeId id = b.node->status().identity.node_id;
+  b.kill();
+  b.file = {};
+  forget_membership(b, a.address());
+  a.write("x");
+  b.start();
+  CHECK(b.node->standing() == Standing::kJoining);
+  CHECK(b.machine->wait_commands(1));
+  LONGS_EQUAL(id, b.node->status().identity.node_id);
+  LONGS_EQUAL(3, a.node->status().members.size());
+}
+
+TEST(NodeJoin, B7_two_new_nodes_that_join_each_other_are_told_so) {
+  a.start();
+  b.start();
+  FAILS_WITH(Code::kTimeout, "write there first", b.node->join(a.address(), soon()));
+  FAILS_WITH(Code::kRefused, "are both new and join each other", a.node->join(b.address(), patience()));
+  // Nobody can have counted it as a member, so it may still do as it was told.
+  a.found();
+  a.write("x");
+  CHECK(b.machine->wait_commands(1));
+}
+
+TEST(NodeJoin, a_node_that_joins_itself_is_told_so) {
+  a.start();
+  FAILS_WITH(Code::kRefused, "is this node itself", a.node->join(a.address(), patience()));
+  a.found();
+}
+
+TEST(NodeJoin, a_target_that_nobody_listens_at_is_named) {
+  a.start();
+  const std::string nobody = a.address();
+  a.kill();
+  b.start();
+  FAILS_WITH(Code::kTimeout, nobody.c_str(), b.node->join(nobody, soon()));
+  FAILS_WITH(Code::kInvalid, "is not host:port", b.node->join("nowhere", soon()));
+}
+
+TEST(NodeJoin, M12_a_member_of_another_cluster_is_refused) {
+  a.start();
+  a.found();
+  b.start();
+  b.found();
+  FAILS_WITH(Code::kRefused, "is a member of cluster", b.node->join(a.address(), patience()));
+  LONGS_EQUAL(1, a.node->status().members.size());
+}
+
+TEST(NodeJoin, M11_a_new_directory_cannot_take_the_place_of_a_member) {
+  a.start();
+  a.found();
+  b.start();
+  b.join(a);
+  c.start();
+  c.join(a);
+  CHECK(eventually([this] { return a.voters() == 3; }));
+  c.kill();
+  TestNode other;
+  other.options.listen = c.options.listen;
+  other.start();
+  FAILS_WITH(Code::kRefused, "has the address", other.node->join(a.address(), patience()));
+}
+
+TEST(NodeJoin, B7_a_directory_restored_from_a_backup_is_refused_by_its_peers) {
+  a.start();
+  a.found();
+  b.start();
+  b.join(a);
+  c.start();
+  c.join(a);
+  CHECK(eventually([this] { return a.voters() == 3; }));
+  c.stop();
+  const std::string backup = c.directory.path + "/backup";
+  std::filesystem::copy(c.options.directory, backup, std::filesystem::copy_options::recursive);
+  for (int i = 0; i < 2; i++) {
+    c.start();
+    const std::string command = "life " + std::to_string(i);
+    leader_of({&a, &b, &c}).write(command);
+    CHECK(c.machine->wait_event("applied " + command));
+    c.stop();
+  }
+  std::filesystem::remove_all(c.options.directory);
+  std::filesystem::rename(backup, c.options.directory);
+  c.start();
+  leader_of({&a, &b}).write("after the restore");
+  CHECK(a.machine->wait_event("applied after the restore"));
+  // It hears of no leader, since nobody talks to it.
+  CHECK(c.node->wait_leader(soon()).code() == Code::kNoQuorum);
+}
+
+TEST(NodeJoin, C10_a_member_without_its_log_must_not_vote_again) {
+  a.start();
+  a.found();
+  a.stop();
+  for (const auto& item : std::filesystem::directory_iterator(a.options.directory)) {
+    const std::string name = item.path().filename();
+    if (name.starts_with("log-") || name.starts_with("state-")) std::filesystem::remove(item.path());
+  }
+  FAILS_WITH(Code::kCorrupt, "its log is gone", a.try_start());
+}

@@ -1,0 +1,176 @@
+// What a node keeps across its death, and how it catches up.
+#include "tests/raft/node/test_node.h"
+
+using namespace dqlite;
+using namespace dqlite::raft;
+
+using Commands = std::vector<std::string>;
+
+TEST_GROUP(NodeRestart) {
+  TestNode a, b, c;
+
+  void found_two() {
+    a.start();
+    a.found();
+    b.start();
+    b.join(a);
+    CHECK(eventually([this] { return a.voters() == 2 && b.voters() == 2; }));
+  }
+  void write_many(TestNode & leader, int count) {
+    for (int i = 0; i < count; i++) leader.propose("command " + std::to_string(i));
+    CHECK(leader.machine->wait_commands(static_cast<size_t>(count)));
+  }
+};
+
+TEST(NodeRestart, A2_an_orderly_stop_keeps_all_and_the_next_open_returns_with_all_of_it) {
+  a.start();
+  a.found();
+  write_many(a, 100);
+  a.stop();
+  a.start();
+  LONGS_EQUAL(100, a.machine->commands().size());
+  WORKS(a.node->wait_caught_up(patience()));
+  CHECK(leader_of({&a}).machine->wait_commands(100));
+}
+
+TEST(NodeRestart, a_killed_node_knows_all_when_it_leads_again) {
+  a.start();
+  a.found();
+  write_many(a, 100);
+  a.kill();
+  a.start();
+  WORKS(a.node->wait_caught_up(patience()));
+  leader_of({&a}).write("next");
+  LONGS_EQUAL(101, a.machine->commands().size());
+}
+
+TEST(NodeRestart, replay_begins_behind_the_checkpoint) {
+  a.start();
+  a.found();
+  write_many(a, 10);
+  a.checkpoint();
+  leader_of({&a}).write("next");
+  a.stop();
+  a.start();
+  LONGS_EQUAL(11, a.machine->commands().size());
+  LONGS_EQUAL(1, a.machine->count_events("applied"));
+}
+
+TEST(NodeRestart, A2_a_follower_shows_only_what_it_knows_to_be_committed_until_a_leader_speaks) {
+  found_two();
+  a.write("x");
+  CHECK(b.machine->wait_commands(1));
+  a.kill();
+  b.kill();
+  b.start();
+  CHECK(!b.node->is_caught_up() || b.machine->commands() == Commands{"x"});
+  a.start();
+  WORKS(b.node->wait_caught_up(patience()));
+  WORKS(a.node->wait_caught_up(patience()));
+  CHECK(b.machine->wait_commands(1));
+}
+
+TEST(NodeRestart, a_follower_that_was_away_catches_up_from_the_log) {
+  found_two();
+  c.start();
+  c.join(a);
+  CHECK(eventually([this] { return a.voters() == 3; }));
+  c.kill();
+  write_many(a, 300);
+  c.start();
+  CHECK(c.machine->wait_commands(300));
+  CHECK(c.machine->commands() == a.machine->commands());
+  LONGS_EQUAL(0, c.machine->count_events("installed"));
+}
+
+TEST(NodeRestart, S1_a_follower_behind_the_log_gets_a_snapshot_and_goes_on_from_there) {
+  a.options.log_tail_bytes = b.options.log_tail_bytes = 0;
+  found_two();
+  c.start();
+  c.join(a);
+  CHECK(eventually([this] { return a.voters() == 3; }));
+  c.kill();
+  const std::string large(3000, 'x');  // several pieces
+  for (int i = 0; i < 300; i++) a.propose(large + std::to_string(i));
+  CHECK(a.machine->wait_commands(300));
+  a.checkpoint();
+  CHECK(eventually([this] { return a.node->status().log_start >= 300; }));
+  c.start();
+  CHECK(c.machine->wait_event("installed"));
+  a.write("next");
+  CHECK(c.machine->wait_commands(301));
+  CHECK(c.machine->commands() == a.machine->commands());
+  // And it is durable: log and state agree at the next start.
+  c.kill();
+  c.start();
+  CHECK(c.machine->wait_commands(301));
+}
+
+TEST(NodeRestart, B8_an_adopted_state_reaches_a_joiner_by_a_snapshot) {
+  a.file = {{1, 1}, {"adopted"}};
+  a.start();
+  a.found(true);
+  a.write("x");
+  b.start();
+  b.join(a);
+  CHECK(b.machine->commands() == (Commands{"adopted", "x"}));
+  LONGS_EQUAL(1, b.machine->count_events("installed"));
+  a.stop();
+  a.start();
+  CHECK(a.machine->wait_commands(2));
+}
+
+TEST(NodeRestart, the_log_is_cut_behind_the_checkpoint_but_keeps_a_tail) {
+  a.options.log_tail_bytes = 0;
+  a.start();
+  a.found();
+  write_many(a, 100);
+  LONGS_EQUAL(0, a.node->status().log_start);
+  a.checkpoint();
+  CHECK(eventually([this] { return a.node->status().log_start >= 100; }));
+  a.stop();
+  a.options.log_tail_bytes = 1 << 30;
+  a.start();
+  leader_of({&a}).write("next");
+  const Index before = a.node->status().log_start;
+  a.checkpoint();
+  a.write("one more");
+  LONGS_EQUAL(before, a.node->status().log_start);
+  LONGS_EQUAL(102, a.machine->commands().size());
+}
+
+TEST(NodeRestart, C3_a_member_that_moved_is_found_at_its_new_address) {
+  found_two();
+  b.kill();
+  b.options.listen = "127.0.0.1:0";
+  b.start();
+  // Two voters: nothing is committed without the other.
+  TestNode& leader = leader_of({&a, &b});
+  leader.write("x");
+  CHECK(eventually([&] {
+    for (const MemberStatus& member : leader.node->status().members) {
+      if (member.member.address == b.address()) return true;
+    }
+    return false;
+  }));
+}
+
+TEST(NodeRestart, a_state_ahead_of_its_log_is_refused) {
+  a.start();
+  a.found();
+  a.stop();
+  a.file.last = {1000, 1};
+  FAILS_WITH(Code::kCorrupt, "the databases stand at entry 1000", a.try_start());
+}
+
+TEST(NodeRestart, a_state_behind_the_beginning_of_its_log_is_refused) {
+  a.options.log_tail_bytes = 0;
+  a.start();
+  a.found();
+  write_many(a, 10);
+  a.checkpoint();
+  CHECK(eventually([this] { return a.node->status().log_start >= 10; }));
+  a.stop();
+  a.file.last = {5, 2};
+  FAILS_WITH(Code::kCorrupt, "the log begins behind entry", a.try_start());
+}

@@ -1,0 +1,85 @@
+// A whole node in this process, on loopback, with a fake state machine: started, stopped and killed as often
+// as a test likes. Its directory and its checkpoint outlive each start.
+#pragma once
+
+// clang-format off
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "raft/node.h"
+#include "tests/raft/node/fake_machine.h"
+
+#include <CppUTest/TestHarness.h>
+// clang-format on
+
+namespace dqlite::raft {
+
+constexpr std::chrono::seconds kPatience{60};
+inline Deadline patience() {
+  return Clock::now() + kPatience;
+}
+
+// Polls, for conditions that no condition variable tells of.
+bool eventually(const std::function<bool()>& condition);
+
+struct TemporaryDirectory {
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  std::string path;
+};
+
+class TestNode {
+ public:
+  TestNode();
+  ~TestNode() { kill(); }
+
+  // The node as it is on disk. `failed` gets the sentence if it does not start.
+  Status try_start();
+  void start();
+  void stop();  // orderly
+  void kill();  // without a word to the others
+  // Founds a cluster with this node.
+  void found(bool adopted = false);
+  void join(TestNode& other);
+  // Proposes as the state machine would; waits until it is applied.
+  void write(const std::string& command);
+  // Proposes; the fate comes later.
+  ProposalId propose(const std::string& command, Term term = 0);
+  void checkpoint();
+
+  [[nodiscard]] std::string address() const { return node->status().listening_on; }
+  [[nodiscard]] bool leads() const { return node->standing() == Standing::kLeader; }
+  [[nodiscard]] size_t voters() const;
+
+  TemporaryDirectory directory;
+  NodeOptions options;
+  Checkpoint file;
+  std::unique_ptr<FakeMachine> machine;
+  std::unique_ptr<Node> node;
+
+ private:
+  static std::atomic<ProposalId> next_proposal_;
+};
+
+// The one of them that leads, as soon as there is one.
+TestNode& leader_of(const std::vector<TestNode*>& nodes);
+
+// The call works; else its sentence is the message.
+#define WORKS(expression)                                              \
+  do {                                                                 \
+    dqlite::Status status_of_it = (expression);                        \
+    CHECK_TEXT(status_of_it.is_ok(), status_of_it.sentence().c_str()); \
+  } while (false)
+
+// The call fails with this code, and its sentence says `words`.
+#define FAILS_WITH(expected_code, words, expression)                                           \
+  do {                                                                                         \
+    dqlite::Status status_of_it = (expression);                                                \
+    LONGS_EQUAL_TEXT(static_cast<long>(expected_code), static_cast<long>(status_of_it.code()), \
+                     status_of_it.sentence().c_str());                                         \
+    STRCMP_CONTAINS(words, status_of_it.sentence().c_str());                                   \
+  } while (false)
+
+}  // namespace dqlite::raft
