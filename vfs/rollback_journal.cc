@@ -215,9 +215,8 @@ Result<FoundJournal> inspect_journal(Files& files, const std::string& path) {
 Status roll_back(Files& files, const std::string& path, const JournalMark& mark, DataFile& database) {
   auto journal = files.open(path, false);
   if (!journal) return journal.status();
-  // What a killed process wrote may still be in the page cache alone, and SQLite syncs a hot journal too
-  // [A12].
-  if (Status status = (*journal)->sync(); !status) return status;
+  // SQLite syncs a hot journal first. Ours was synced before the first page was overwritten, whatever came
+  // then.
   auto put_back = [&](uint32_t page_number, ByteView page) {
     return database.write(uint64_t{page_number - 1} * mark.page_size, page);
   };

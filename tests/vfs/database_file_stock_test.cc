@@ -1,6 +1,7 @@
 // A database file among stock SQLite connections: they read the last checkpoint, cannot write, and roll back
 // what a killed node left behind.
 #include <filesystem>
+#include <thread>
 
 #include "tests/vfs/stock_sqlite.h"
 #include "vfs/database_file.h"
@@ -261,6 +262,26 @@ TEST(DatabaseFileStock, C6_V_C7_a_stock_reader_in_a_transaction_makes_a_checkpoi
   STRCMP_EQUAL("600", own.run("SELECT count(*) FROM t").rows.c_str());
   LONGS_EQUAL(SQLITE_OK, other.run("COMMIT").code);
   CHECK_TRUE(checkpoint(*file, content, soon()).is_ok());
+  STRCMP_EQUAL("1200", own.run("SELECT count(*) FROM t").rows.c_str());
+}
+
+TEST(DatabaseFileStock, V_C7_while_a_checkpoint_waits_for_readers_no_new_ones_get_in) {
+  Content content = make_content(1024, kGrowSql);
+  make_file(content.old_image);
+  auto file = open();
+  StockProcess other(path);
+  LONGS_EQUAL(SQLITE_OK, other.run("BEGIN; SELECT count(*) FROM t").code);
+  StockConnection own(path);
+  Status moved;
+  std::thread waiting([&] {
+    moved = checkpoint(*file, content, std::chrono::steady_clock::now() + std::chrono::seconds(60));
+  });
+  while (own.run("SELECT count(*) FROM t").code != SQLITE_BUSY) std::this_thread::yield();
+  // The reader that was there first reads on, and the checkpoint follows it.
+  STRCMP_EQUAL("600", other.run("SELECT count(*) FROM t").rows.c_str());
+  LONGS_EQUAL(SQLITE_OK, other.run("COMMIT").code);
+  waiting.join();
+  CHECK_TRUE(moved.is_ok());
   STRCMP_EQUAL("1200", own.run("SELECT count(*) FROM t").rows.c_str());
 }
 

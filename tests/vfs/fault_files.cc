@@ -1,7 +1,6 @@
 #include "tests/vfs/fault_files.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace dqlite::vfs {
 namespace {
@@ -36,7 +35,7 @@ class FaultFile : public DataFile {
     if (Status status = step("read", false, dies_now); !status) return status;
     if (offset >= inode_->cache.size()) return size_t{0};
     size_t size = std::min<size_t>(out.size(), inode_->cache.size() - offset);
-    std::memcpy(out.data(), inode_->cache.data() + offset, size);
+    std::copy_n(inode_->cache.begin() + static_cast<ptrdiff_t>(offset), size, out.begin());
     return size;
   }
 
