@@ -1,8 +1,8 @@
 // What the consensus needs of the thing it replicates.
 //
-// Implemented by the extension over the databases of a node (extension/replicated_databases.h), and by fakes in tests.
-// Every method except the snapshot ones is called on the node's applier thread, in log order, one at a time: entries,
-// role changes and fates of proposals arrive in ONE ordered queue [A1 iv].
+// Implemented by the extension over the databases of a node (extension/replicated_databases.h), and by fakes
+// in tests. Every method except the snapshot ones is called on the node's applier thread, in log order, one
+// at a time: entries, role changes and fates of proposals arrive in ONE ordered queue [A1 iv].
 #pragma once
 
 #include <memory>
@@ -29,8 +29,8 @@ class SnapshotSink {
  public:
   virtual ~SnapshotSink() = default;
   virtual Status write(uint64_t offset, ByteView bytes) = 0;
-  // Everything was written and its checksum was right. Durable on return; replaces the state at once. Called on the
-  // applier thread, so no entry is applied meanwhile.
+  // Everything was written and its checksum was right. Durable on return; replaces the state at once. Called
+  // on the applier thread, so no entry is applied meanwhile.
   virtual Status install() = 0;
 };
 
@@ -38,8 +38,8 @@ class StateMachine {
  public:
   virtual ~StateMachine() = default;
 
-  // A committed entry. `own`: the proposal of this node, in this life, that became this very entry. A failure poisons
-  // the node, except kCorrupt of one database, which the implementation handles itself.
+  // A committed entry. `own`: the proposal of this node, in this life, that became this very entry. A failure
+  // poisons the node, except kCorrupt of one database, which the implementation handles itself.
   virtual Status apply(const Entry& entry, std::optional<ProposalId> own) = 0;
   // This node leads `term`, and everything up to that term's no-op is applied.
   virtual void leadership_gained(Term term) = 0;
@@ -49,7 +49,9 @@ class StateMachine {
   // The node stopped acknowledging for good: every waiter must be woken.
   virtual void poisoned(const Status& reason) = 0;
 
-  // The newest entry whose effect is durable outside the log: the log up to here may go. Any thread.
+  // The newest entry whose effect is durable outside the log: the log up to here may go. Any thread. At the
+  // start of a node {0, 0} means that the state machine cannot tell: it gets the whole log again, and skips
+  // what it holds.
   virtual EntryId durable_point() = 0;
 
   // Any thread; the source stays valid while later checkpoints run.
