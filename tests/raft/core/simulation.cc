@@ -46,6 +46,17 @@ Simulation::Simulation(uint64_t seed)
   shape_.compact = rate(30);
   shape_.propose = 20 + rate(200);
   shape_.pause = rate(8);
+  shape_.wake = 3 + static_cast<int>(random_.below(40));
+  shape_.storm = rate(60);
+  shape_.network_speed = 1 + static_cast<int>(random_.below(3 * members.size() + 1));
+  if (chance(300)) {
+    // Leaders change faster than messages arrive, and each leaves a little of its own behind.
+    shape_.storm = 50 + static_cast<int>(random_.below(150));
+    shape_.membership = rate(300);
+    shape_.propose = rate(200);
+    shape_.network_speed = 1 + static_cast<int>(random_.below(5));
+    shape_.transfer = rate(40);
+  }
   const CoreOptions options{.election_ticks = kElectionTicks,
                             .max_message_bytes = 64 + random_.below(400),
                             .max_inflight_messages = 1 + random_.below(6),
@@ -143,20 +154,54 @@ void Simulation::fault() {
   TestMember& m = any();
   if (m.core && chance(shape_.crash)) crash_now(m);
   if (!m.core && chance(60) && !retired_.contains(m.id)) restart_now(m);
-  if (chance(shape_.partition)) {
-    if (chance(400)) {
-      heal();
-    } else if (chance(300)) {
-      isolate(m.id);
-    } else if (chance(500)) {
-      cut(m.id, any().id);
-    } else {
-      cut_one_way(m.id, any().id);
-    }
-  }
+  if (chance(shape_.partition)) partition(m);
   if (!cuts.empty() && chance(10)) heal();
   if (m.core && chance(shape_.pause)) frozen_.insert(m.id);
-  if (!frozen_.empty() && chance(40)) frozen_.clear();
+  if (const NodeId lead = leader(); lead != 0 && chance(shape_.pause)) frozen_.insert(lead);
+  if (!frozen_.empty() && chance(shape_.wake)) frozen_.clear();
+  if (chance(shape_.storm)) storm();
+}
+
+void Simulation::partition(TestMember& m) {
+  switch (random_.below(5)) {
+    case 0:
+      heal();
+      break;
+    case 1:
+      isolate(m.id);
+      break;
+    case 2:
+      cut_one_way(m.id, any().id);
+      break;
+    case 3:
+      if (const NodeId lead = leader(); lead != 0) isolate(lead);
+      break;
+    default: {
+      // Two sides.
+      heal();
+      std::set<NodeId> side;
+      for (const auto& [id, unused] : members) {
+        if (chance(500)) side.insert(id);
+      }
+      for (const auto& [a, unused_a] : members) {
+        for (const auto& [b, unused_b] : members) {
+          if (side.contains(a) != side.contains(b)) cut_one_way(a, b);
+        }
+      }
+    }
+  }
+}
+
+// The clocks of some members jump: they stop believing in their leader and campaign, while others still
+// follow it.
+void Simulation::storm() {
+  for (auto& [id, m] : members) {
+    if (!m->core || frozen_.contains(id) || chance(500)) continue;
+    for (uint64_t ticks = random_.below(2 * kElectionTicks); ticks > 0; ticks--) {
+      tick(id);
+      write_one(*m);
+    }
+  }
 }
 
 void Simulation::client() {
@@ -221,7 +266,12 @@ void Simulation::propose_stream(TestMember& m) {
 
 void Simulation::operate() {
   TestMember* m = any_live();
-  if (m == nullptr || !chance(shape_.membership) || m->core->role() != Role::kLeader) return;
+  if (m == nullptr || !chance(shape_.membership)) return;
+  // Any member that thinks it leads will do.
+  for (auto& [id, other] : members) {
+    if (other->core && other->core->role() == Role::kLeader && chance(500)) m = other.get();
+  }
+  if (m->core->role() != Role::kLeader) return;
   const Configuration before = m->core->configuration();
   const uint64_t kind = random_.below(4);
   bool done = false;
@@ -286,9 +336,10 @@ void Simulation::step() {
   for (auto& [id, m] : members) {
     if (!m->core || frozen_.contains(id)) continue;
     move_disks(*m);
-    if (chance(120)) tick(id);
+    if (chance(clock_speed_.try_emplace(id, 30 + static_cast<int>(random_.below(250))).first->second))
+      tick(id);
   }
-  const uint64_t deliveries = random_.below(2 + 2 * members.size());
+  const uint64_t deliveries = random_.below(static_cast<uint64_t>(shape_.network_speed) + 1);
   for (uint64_t i = 0; i < deliveries; i++) move_network();
   client();
   operate();

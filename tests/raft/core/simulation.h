@@ -32,7 +32,7 @@ class Simulation : private Cluster {
  private:
   struct Shape {
     int loss = 0, duplicate = 0, disk_speed = 0, crash = 0, partition = 0, membership = 0, transfer = 0,
-        read = 0, compact = 0, propose = 0, pause = 0;
+        read = 0, compact = 0, propose = 0, pause = 0, wake = 0, storm = 0, network_speed = 0;
   };
   struct Read {
     NodeId member;
@@ -47,6 +47,8 @@ class Simulation : private Cluster {
   void move_network();
   void move_disks(TestMember& m);
   void fault();
+  void partition(TestMember& m);
+  void storm();
   void crash_now(TestMember& m);
   void restart_now(TestMember& m);
   void client();
@@ -64,6 +66,7 @@ class Simulation : private Cluster {
   std::map<uint64_t, Read> reads_;
   uint64_t next_id_ = 1;
   std::map<NodeId, uint64_t> lives_;
+  std::map<NodeId, int> clock_speed_;  // ticks in a thousand steps
   std::set<NodeId> frozen_;
   std::set<NodeId> retired_;
   // What a client of a leader builds on: the newest entry per stream, appended or applied. In one term of one

@@ -11,7 +11,7 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr int kSteps = 700;
+constexpr int kSteps = 1000;
 
 uint64_t number_from_environment(const char* variable, uint64_t otherwise) {
   const char* text = std::getenv(variable);
