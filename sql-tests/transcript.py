@@ -174,4 +174,12 @@ class Interpreter:
                 for address, name in names.items():
                     line = line.replace(address, name)
                 lines.append("    " + line)
+        for name in step.who.split():
+            lines.append(f"  {name}'s last error: {self._last_error(self._aliases.get(name, name))}")
         return "\n".join(lines)
+
+    def _last_error(self, name):
+        try:
+            return " ".join(self.cluster.run(name, "SELECT dqlite_last_error();", timeout=5))
+        except (ShellError, KeyError) as problem:
+            return f"not known ({problem})"
