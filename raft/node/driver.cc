@@ -50,6 +50,15 @@ void Driver::refresh_details() {
   parts_.published.set_details(status);
 }
 
+// A member that moved is answered at its new address at once: the change of the configuration may need its vote [C3].
+Status Driver::judge_greeting(const net::Hello& hello) {
+  Status judged = greeter_.judge_greeting(hello);
+  if (!judged || hello.node_id == 0) return judged;
+  Result<net::Address> address = net::parse_address(hello.address);
+  if (address) transport_.set_peer(hello.node_id, *address);
+  return judged;
+}
+
 // Until this node knows who it is, durably, it takes no part: `greeter_` refuses all greetings of members.
 void Driver::handle_message(Message message) {
   if (member_ && phase_ == Phase::kMember) member_->step(message);

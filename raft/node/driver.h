@@ -68,7 +68,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
 
   // --- net::TransportDelegate ---
   net::Hello greeting(NodeId) override { return greeter_.greeting(); }
-  Status judge_greeting(const net::Hello& hello) override { return greeter_.judge_greeting(hello); }
+  Status judge_greeting(const net::Hello& hello) override;
   Status judge_answer(NodeId peer, const net::Hello& answer) override {
     return greeter_.judge_answer(peer, answer);
   }

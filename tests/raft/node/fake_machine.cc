@@ -188,8 +188,12 @@ bool FakeMachine::wait_for(Condition condition) const {
   return changed_.wait_until(lock, std::chrono::steady_clock::now() + kPatience, condition);
 }
 
-bool FakeMachine::wait_event(const std::string& event) const {
-  return wait_for([&] { return std::find(events_.begin(), events_.end(), event) != events_.end(); });
+bool FakeMachine::wait_one_of(const std::vector<std::string>& wanted) const {
+  return wait_for([&] {
+    return std::any_of(wanted.begin(), wanted.end(), [this](const std::string& event) {
+      return std::find(events_.begin(), events_.end(), event) != events_.end();
+    });
+  });
 }
 
 bool FakeMachine::wait_commands(size_t count) const {

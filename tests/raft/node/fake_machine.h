@@ -52,7 +52,8 @@ class FakeMachine final : public StateMachine {
   [[nodiscard]] bool has_event(const std::string& event) const;
   [[nodiscard]] size_t count_events(const std::string& beginning) const;
   [[nodiscard]] Status drop_reason(ProposalId id) const;
-  bool wait_event(const std::string& event) const;
+  bool wait_event(const std::string& event) const { return wait_one_of({event}); }
+  bool wait_one_of(const std::vector<std::string>& events) const;
   bool wait_commands(size_t count) const;
 
  private:

@@ -145,10 +145,9 @@ TEST(NodeRestart, C3_a_member_that_moved_is_found_at_its_new_address) {
   b.options.listen = "127.0.0.1:0";
   b.start();
   // Two voters: nothing is committed without the other.
-  TestNode& leader = leader_of({&a, &b});
-  leader.write("x");
+  write_somewhere({&a, &b}, "x");
   CHECK(eventually([&] {
-    for (const MemberStatus& member : leader.node->status().members) {
+    for (const MemberStatus& member : a.node->status().members) {
       if (member.member.address == b.address()) return true;
     }
     return false;

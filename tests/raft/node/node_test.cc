@@ -187,8 +187,7 @@ TEST(Node, a_leader_that_loses_its_majority_steps_down_and_tells_the_state_machi
   b.kill();
   CHECK(a.machine->wait_event("lost"));
   b.start();
-  TestNode& next = leader_of({&a, &b});
-  next.write("y");
+  write_somewhere({&a, &b}, "y");
 }
 
 TEST(Node, a_stopped_node_tells_its_state_machine_and_refuses_everything) {

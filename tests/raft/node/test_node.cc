@@ -78,8 +78,13 @@ ProposalId TestNode::propose(const std::string& command, Term term) {
 }
 
 void TestNode::write(const std::string& command) {
-  const ProposalId id = propose(command);
-  CHECK(machine->wait_event("own " + std::to_string(id)));
+  CHECK(try_write(command));
+}
+
+bool TestNode::try_write(const std::string& command) {
+  const std::string id = std::to_string(propose(command));
+  CHECK(machine->wait_one_of({"own " + id, "dropped " + id}));
+  return machine->has_event("own " + id);
 }
 
 void TestNode::checkpoint() {
@@ -93,6 +98,11 @@ size_t TestNode::voters() const {
     if (member.member.role == MemberRole::kVoter) count++;
   }
   return count;
+}
+
+void write_somewhere(const std::vector<TestNode*>& nodes, const std::string& command) {
+  while (!leader_of(nodes).try_write(command)) {
+  }
 }
 
 TestNode& leader_of(const std::vector<TestNode*>& nodes) {

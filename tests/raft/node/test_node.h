@@ -43,8 +43,10 @@ class TestNode {
   // Founds a cluster with this node.
   void found(bool adopted = false);
   void join(TestNode& other);
-  // Proposes as the state machine would; waits until it is applied.
+  // Proposes as the state machine would; waits until it is applied. For a leader that stays one.
   void write(const std::string& command);
+  // False: it was dropped.
+  bool try_write(const std::string& command);
   // Proposes; the fate comes later.
   ProposalId propose(const std::string& command, Term term = 0);
   void checkpoint();
@@ -65,6 +67,9 @@ class TestNode {
 
 // The one of them that leads, as soon as there is one.
 TestNode& leader_of(const std::vector<TestNode*>& nodes);
+
+// Whoever leads takes the command, in the end, while leadership may still change.
+void write_somewhere(const std::vector<TestNode*>& nodes, const std::string& command);
 
 // The call works; else its sentence is the message.
 #define WORKS(expression)                                              \
