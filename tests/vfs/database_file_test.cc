@@ -352,6 +352,15 @@ TEST(DatabaseFile, A4_the_lock_byte_page_is_never_written_nor_journalled) {
   CHECK_EQUAL(uint64_t{page_count} * page_size, std::filesystem::file_size(directory.database()));
 }
 
+TEST(DatabaseFile, C7_a_read_that_a_checkpoint_overtakes_gives_the_new_page) {
+  Image base = random_image(4, 1), next = random_image(4, 2);
+  set_up(base, 10);
+  disk.at_next_read([&] { CHECK_TRUE(checkpoint(base, next, 20).is_ok()); });
+  Bytes page(512);
+  CHECK_TRUE(file->read(3, page).is_ok());
+  CHECK_TRUE(page == next.pages[2]);
+}
+
 TEST(DatabaseFile, C7_readers_go_on_while_checkpoints_run) {
   TemporaryDirectory directory;
   const uint32_t page_count = 64;

@@ -1,6 +1,7 @@
 #include "tests/vfs/fault_files.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace dqlite::vfs {
 namespace {
@@ -33,6 +34,7 @@ class FaultFile : public DataFile {
   Result<size_t> read(uint64_t offset, std::span<uint8_t> out) override {
     bool dies_now = false;
     if (Status status = step("read", false, dies_now); !status) return status;
+    if (disk_.at_next_read_) std::exchange(disk_.at_next_read_, nullptr)();
     if (offset >= inode_->cache.size()) return size_t{0};
     size_t size = std::min<size_t>(out.size(), inode_->cache.size() - offset);
     std::copy_n(inode_->cache.begin() + static_cast<ptrdiff_t>(offset), size, out.begin());

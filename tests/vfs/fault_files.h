@@ -11,6 +11,7 @@
 // One thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +35,9 @@ class FaultDisk {
   [[nodiscard]] uint64_t calls() const { return calls_; }  // since the last fail_call or forgive
   [[nodiscard]] uint64_t file_syncs() const { return file_syncs_; }
   [[nodiscard]] bool stopped() const { return stopped_; }
+
+  // Runs once, in the midst of the next read of a file: what another thread does meanwhile.
+  void at_next_read(std::function<void()> action) { at_next_read_ = std::move(action); }
 
   // All processes end; the cache stays, or goes with the power.
   void kill_processes();
@@ -91,6 +95,7 @@ class FaultDisk {
   uint64_t failing_call_ = 0;
   Fault fault_ = Fault::kError;
   bool stopped_ = false;
+  std::function<void()> at_next_read_;
   uint64_t epoch_ = 0;  // processes of an earlier one are gone
   uint64_t next_inode_ = 1;
   int64_t clock_ = 1;
