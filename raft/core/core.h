@@ -108,8 +108,8 @@ struct LogReadRequest {
   size_t max_bytes = 0;
 };
 
-// A follower lags behind the log: send it a snapshot, then `core.snapshot_sent`. Chunks go out only while this node
-// leads the term of the request; when it does not lead any more, the stream is dropped.
+// A follower lags behind the log: send it a snapshot, then `core.snapshot_sent`. Chunks go out only while
+// this node leads the term of the request; when it does not lead any more, the stream is dropped.
 struct SnapshotRequest {
   NodeId peer = 0;
 };

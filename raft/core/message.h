@@ -43,8 +43,9 @@ struct AppendResponse {
 // The leader asks a member to campaign at once, without pre-vote.
 struct TimeoutNow {};
 
-// One piece of a snapshot's byte stream. The stream is the state machine's own; Raft adds where it stands. Like an
-// AppendRequest it tells the receiver who leads the message's term: sent only while the sender leads that very term.
+// One piece of a snapshot's byte stream. The stream is the state machine's own; Raft adds where it stands.
+// Like an AppendRequest it tells the receiver who leads the message's term: sent only while the sender leads
+// that very term.
 struct SnapshotChunk {
   uint64_t stream = 0;  // names one sending of one snapshot
   EntryId last;         // the log position it stands for

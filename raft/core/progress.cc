@@ -47,11 +47,11 @@ bool Progress::accept(Index acknowledged) {
   if (state == State::kProbe) {
     // A heartbeat's answer proves life, not where the logs part: only the probe's own answer ends probing, or
     // entries that the follower has would be sent again.
-    probe_sent = false;
     if (match + 1 >= next) {
       become_replicate();
       return true;
     }
+    if (news) probe_sent = false;
     return news;
   }
   inflights.free_to(match);

@@ -42,7 +42,8 @@ struct Progress {
   Index match = 0;  // acknowledged as durable there
   Index next = 1;   // the next entry to send
   Inflights inflights;
-  bool probe_sent = false;           // Probe: wait for an answer (or a heartbeat's) before the next message
+  bool probe_sent = false;           // Probe: wait for an answer before the next message
+  uint64_t probe_sent_at = 0;        // tick: lost, if the follower answers other messages a heartbeat later
   bool reading = false;              // entries were asked for from the log
   uint64_t read_again_at = 0;        // tick: not before, after an unreadable answer
   Index match_at_heartbeat = 0;      // to notice a window that does not move

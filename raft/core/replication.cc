@@ -90,6 +90,7 @@ void Core::State::send_entries(NodeId id, Progress& peer, std::vector<Entry> ent
   const Index end = previous.index + entries.size();
   if (peer.state == Progress::State::kProbe) {
     peer.probe_sent = true;
+    peer.probe_sent_at = now;
   } else if (!entries.empty()) {
     peer.next = end + 1;
     peer.inflights.add(end, bytes);
@@ -143,6 +144,7 @@ void Core::State::snapshot_sent(NodeId id, EntryId last, bool ok) {
   peer.become_probe(ok ? last.index + 1 : peer.match + 1);
   // After a failure wait for a sign of life before the next try.
   peer.probe_sent = !ok;
+  peer.probe_sent_at = now;
 }
 
 void Core::State::handle_append_response(const Message& message, const AppendResponse& response) {
@@ -166,6 +168,11 @@ void Core::State::handle_append_response(const Message& message, const AppendRes
     return;
   }
   const bool news = peer.accept(response.match);
+  if (peer.probe_sent && now - peer.probe_sent_at >= static_cast<uint64_t>(options.heartbeat_ticks)) {
+    // It is alive and has not answered the probe: lost, or the follower is busy with a snapshot. Not more
+    // often, or answers and probes would chase each other.
+    peer.probe_sent = false;
+  }
   if (peer.state == Progress::State::kSnapshot && peer.match >= log.start().index) {
     // It can go on from the log, whatever became of the snapshot.
     peer.become_replicate();

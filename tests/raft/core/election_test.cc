@@ -364,6 +364,7 @@ TEST(Election, a_member_whose_removal_is_not_committed_may_be_needed_and_campaig
   cluster.pump(1);
   cluster.crash(1);
   cluster.restart(1);
+  cluster.drop_all();
   cluster.heal();
   CHECK(cluster.core(1).configuration().find(1) == nullptr);
   for (int i = 0; i < 300 && cluster.core(2).configuration().find(1) != nullptr; i++) cluster.tick_all();

@@ -82,10 +82,12 @@ TEST(Progress, the_table_of_answers) {
   }
 }
 
-TEST(Progress, any_answer_lets_the_next_probe_go) {
+TEST(Progress, only_news_lets_the_next_probe_go_at_once) {
   Progress progress = make(State::kProbe, 3, 8);
   progress.probe_sent = true;
   progress.accept(3);
+  CHECK_TRUE(progress.probe_sent);
+  progress.accept(4);
   CHECK_FALSE(progress.probe_sent);
 }
 

@@ -95,7 +95,9 @@ TEST(Snapshot, while_one_is_sent_only_heartbeats_go_and_a_failure_tries_again) {
   CHECK_EQUAL(1, leader.snapshots.size());
   leader.core->snapshot_sent(3, {}, false);
   cluster.collect(leader);
-  CHECK_EQUAL(1, leader.snapshots.size());  // not at once: first a sign of life
+  CHECK_EQUAL(1, leader.snapshots.size());  // not at once: first a sign of life, a heartbeat later
+  cluster.tick(1, leader.options.heartbeat_ticks);
+  cluster.drop_all();
   cluster.deliver(to_3.front());
   for (const Message& m : std::deque<Message>(cluster.network)) cluster.deliver(m);
   CHECK_EQUAL(2, leader.snapshots.size());
@@ -158,6 +160,29 @@ TEST(Snapshot, no_entry_is_accepted_while_one_is_installed_or_it_would_be_lost_w
   cluster.deliver(append(3, 2, 2, {20, 1}, {entry(21, 2)}));
   cluster.pump(2);
   CHECK_EQUAL(21, answers(cluster, 2).back().match);
+}
+
+TEST(Snapshot, a_leader_does_not_flood_a_follower_that_is_installing) {
+  Cluster cluster(3);
+  cluster.set_log(1, {1, 1, 1, 1}, 3);
+  cluster.set_log(2, {1, 1, 1, 1}, 3);
+  cluster.member(3).apply_held = true;
+  cluster.deliver(chunk(cluster, 2, 3, 3, {2, 1}));
+  CHECK(cluster.member(3).install.has_value());
+  int probes = 0;
+  cluster.lose = [&](const Message& m) {
+    const auto* request = std::get_if<AppendRequest>(&m.body);
+    probes += m.to == 3 && request != nullptr && !request->entries.empty() ? 1 : 0;
+    return false;
+  };
+  cluster.elect(1);
+  probes = 0;
+  cluster.tick_all(20);
+  CHECK(probes > 0 && probes <= 10);
+  cluster.finish_install(cluster.member(3), false);
+  cluster.member(3).apply_held = false;
+  cluster.tick_all(5);
+  CHECK_EQUAL(5, cluster.core(3).applied_index());
 }
 
 TEST(Snapshot, the_last_chunk_waits_for_entries_on_their_way_to_the_disk) {
