@@ -159,10 +159,10 @@ int Connection::shm_map(int region, int, int, void volatile** out) {
     try {
       show(view);
     } catch (const std::bad_alloc&) {
-      database_.end_read(reader_);
+      end_snapshot();
       throw;
     }
-    database_.end_read(reader_);
+    end_snapshot();
     mapped_ = true;
   }
   return SQLITE_OK;

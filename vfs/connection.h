@@ -48,6 +48,10 @@ class Connection {
   int wal_read(void* out, int amount, sqlite3_int64 offset);
   int wal_write(const void* data, int amount, sqlite3_int64 offset);
 
+  // Private frame numbers start again from 1 when this many of them are in the file: they are 32 bits wide,
+  // and each 4096 take a region of memory [V-D2]. Tests lower it.
+  static std::atomic<uint64_t> renumber_after;
+
   // xSleep on this thread: waits for the turn that a statement of this thread was refused, for at most
   // `microseconds`. False if there is nothing to wait for.
   static bool sleep(int microseconds);
@@ -87,6 +91,8 @@ class Connection {
   void show(const CommittedView& view);
   bool shows(const CommittedView& view) const;
   void grant(const CommittedView& view);
+  void end_snapshot();
+  [[nodiscard]] bool is_renumbering_due(const CommittedView& view) const;
   void wait_caught_up();
   void take_turn_before_snapshot();
   [[nodiscard]] uint32_t private_number(uint64_t sequence) const {

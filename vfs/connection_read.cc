@@ -9,14 +9,16 @@
 namespace dqlite::vfs {
 namespace {
 
-// Private frame numbers start again from 1 when this many of them are in the file: they are 32 bits wide, and
-// each 4096 take a region of memory [V-D2].
-constexpr uint64_t kRenumberAfter = 32768;
-
 // How long a connection that was passed over waits for its turn before it looks at the database.
 constexpr std::chrono::milliseconds kPassedOverWait{50};
 
 }  // namespace
+
+std::atomic<uint64_t> Connection::renumber_after{32768};
+
+bool Connection::is_renumbering_due(const CommittedView& view) const {
+  return view.backfill > offset_ + renumber_after.load(std::memory_order_relaxed);
+}
 
 bool Connection::shows(const CommittedView& view) const {
   return !rebuild_ && view.epoch == shown_.epoch && view.mark.sequence == shown_.mark.sequence;
@@ -24,8 +26,8 @@ bool Connection::shows(const CommittedView& view) const {
 
 // Makes `view`, which the reader holds, what SQLite finds in the wal-index.
 void Connection::show(const CommittedView& view) {
-  bool renumber = rebuild_ || view.epoch != shown_.epoch || view.backfill > indexed_ ||
-                  view.backfill - offset_ > kRenumberAfter;
+  bool renumber =
+      rebuild_ || view.epoch != shown_.epoch || view.backfill > indexed_ || is_renumbering_due(view);
   if (renumber) {
     index_.clear();
     // The frame numbered 1 stands for all that is in the file, so that SQLite never writes a WAL header of
@@ -84,7 +86,7 @@ int Connection::lock_read() {
   } catch (const std::bad_alloc&) {
     // SQLite takes the lock for refused, and does not release it.
     read_held_ = false;
-    database_.end_read(reader_);
+    end_snapshot();
     return SQLITE_NOMEM;
   }
 }
@@ -112,7 +114,8 @@ int Connection::move_snapshot() {
     }
   }
   CommittedView view = database_.begin_read(reader_);
-  if (shows(view)) {
+  // A connection that only sees its own commits must start again, too.
+  if (shows(view) && !is_renumbering_due(view)) {
     grant(view);
   } else {
     // SQLite compares the header with its copy, finds it changed, drops the lock and begins again with the
@@ -127,8 +130,14 @@ int Connection::unlock_read() {
   if (!read_held_ || writing_ == Writing::kOpen) return SQLITE_OK;
   read_held_ = false;
   if (writing_ == Writing::kSealed) abandon();
-  database_.end_read(reader_);
+  end_snapshot();
   return SQLITE_OK;
+}
+
+// An idle connection must not keep old pages alive.
+void Connection::end_snapshot() {
+  database_.end_read(reader_);
+  shown_.file.reset();
 }
 
 }  // namespace dqlite::vfs

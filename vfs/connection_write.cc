@@ -119,7 +119,8 @@ int Connection::lock_write() {
 }
 
 int Connection::take_turn() {
-  if (checkpoint_held_) return checkpoint_now();  // any mode but PASSIVE: somebody asked for it
+  // Any mode but PASSIVE: somebody asked for it. A plain BUSY would call the busy handler.
+  if (checkpoint_held_) return checkpoint_now() == SQLITE_OK ? SQLITE_OK : SQLITE_BUSY_TIMEOUT;
   if (writing_ == Writing::kOpen) return SQLITE_OK;
   refused = {};
   uint64_t term = 0;
@@ -469,7 +470,7 @@ int Connection::lock_checkpoint() {
 int Connection::checkpoint_now() {
   if (checkpoint_done_) return SQLITE_OK;
   Result<CheckpointReport> report = databases_.checkpoint_cluster(deadline());
-  if (!report) return fail(SQLITE_BUSY_TIMEOUT, report.status().sentence());
+  if (!report) return fail(SQLITE_BUSY, report.status().sentence());
   checkpoint_done_ = true;
   return SQLITE_OK;
 }

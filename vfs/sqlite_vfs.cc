@@ -1,7 +1,6 @@
 #include "vfs/sqlite_vfs.h"
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
 #include <cstring>
 #include <new>
@@ -121,9 +120,8 @@ int main_shm_lock(sqlite3_file* file, int offset, int count, int flags) {
   return guarded([&] { return connection(file).shm_lock(offset, count, flags); });
 }
 
-void main_shm_barrier(sqlite3_file*) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-}
+// The memory is the connection's own: there is nobody to order accesses with.
+void main_shm_barrier(sqlite3_file*) {}
 
 int main_shm_unmap(sqlite3_file* file, int) {
   if (node_provider->forked()) return SQLITE_OK;
