@@ -116,9 +116,9 @@ Result<SharedPage> Database::newest_page(uint32_t page_number) {
   return SharedPage(std::move(page));
 }
 
-Status Database::create(uint64_t id, uint32_t page_size, uint64_t term) {
+Status Database::create(uint64_t id, uint32_t page_size, uint64_t index, uint64_t term) {
   std::lock_guard work(file_work_);
-  CheckpointRecord record{id, name_, page_size, 0, id, term, 0};
+  CheckpointRecord record{id, name_, page_size, 0, index, term, 0};
   if (Status status = versions_.file().establish(record); !status) return status;
   std::lock_guard lock(mutex_);
   versions_.record_changed();

@@ -74,8 +74,8 @@ class Database {
   Result<SharedPage> newest_page(uint32_t page_number);
 
   // --- the applier thread ---
-  // CREATE was committed: the file gets its first record. Skips what it has already.
-  Status create(uint64_t id, uint32_t page_size, uint64_t term);
+  // CREATE was committed, or a copy arrives whose content is newer than `index`: the file gets its first record.
+  Status create(uint64_t id, uint32_t page_size, uint64_t index, uint64_t term);
   // Returns the sequence of the last frame.
   uint64_t publish(const std::vector<PageImage>& frames, const CommitMark& mark);
   // Another copy of the whole database, from a snapshot (vfs/snapshot.h).

@@ -17,7 +17,7 @@ std::string text(uint64_t value) {
 // The first record. An adopted file gets a checkpoint's header before it, through a journal: until the record
 // is durable it is a plain file like any other, with the content it had.
 Status DatabaseFile::State::adopt(const CheckpointRecord& first) {
-  if (record.database != 0 || first.database == 0 || first.index == 0 ||
+  if (record.database != 0 || first.database == 0 || (first.index == 0 && !found.empty) ||
       !codec::is_page_size(first.page_size) || first.page_count != found.page_count ||
       (!found.empty && first.page_size != found.page_size)) {
     return {Code::kInvalid, "the first record of " + path + " (database " + text(first.database) +

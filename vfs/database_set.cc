@@ -107,10 +107,14 @@ Status DatabaseSet::apply(uint64_t index, uint64_t term, ByteView payload,
 
 Status DatabaseSet::apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command) {
   if (find_id(index) != nullptr) return Status::ok();  // in its record already
+  return create(index, command, {index, term});
+}
+
+Status DatabaseSet::create(uint64_t id, const codec::CreateDatabase& command, Point content) {
   Result<Database*> database = open_database(command.name, true);
   if (!database) return database.status();
   if ((*database)->id() != 0) {
-    return {Code::kCorrupt, "entry " + std::to_string(index) + " creates " + command.name + ", which entry " +
+    return {Code::kCorrupt, "entry " + std::to_string(id) + " creates " + command.name + ", which entry " +
                                 std::to_string((*database)->id()) + " created before"};
   }
   if (!(*database)->versions().file().found().empty) {
@@ -119,7 +123,7 @@ Status DatabaseSet::apply_create(uint64_t index, uint64_t term, const codec::Cre
                                 "content lies in " +
                                 paths_.directory + ": move it away and start again"};
   }
-  return (*database)->create(index, command.page_size, term);
+  return (*database)->create(id, command.page_size, content.index, content.term);
 }
 
 Status DatabaseSet::apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command) {
@@ -195,7 +199,8 @@ DatabaseSet::Point DatabaseSet::durable_point() {
 Status DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
   Database* database = find_id(record.database);
   if (database == nullptr) {
-    Status created = apply_create(record.database, record.term, {record.name, record.page_size});
+    // Nothing of it is here yet; an adopted file's content is as old as its CREATE.
+    Status created = create(record.database, {record.name, record.page_size}, {record.database - 1, 0});
     if (!created) return created;
     database = find_id(record.database);
   }

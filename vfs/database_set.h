@@ -100,6 +100,7 @@ class DatabaseSet {
   DatabaseSet(Files& files, NodePaths paths) : files_(files), paths_(std::move(paths)) {}
 
   Status apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command);
+  Status create(uint64_t id, const codec::CreateDatabase& command, Point content);
   Status apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command);
   Database* find_id(uint64_t id);
   void note_published();

@@ -140,6 +140,34 @@ TEST(Snapshot, B10_an_installation_that_a_crash_cut_off_is_finished_at_the_next_
   CHECK(!std::filesystem::exists(node_directory + "/incoming"));
 }
 
+TEST(Snapshot, B8_an_adopted_file_arrives_though_no_entry_ever_changed_it) {
+  {
+    Sql stock(sender_directory.path() + "/app.db");
+    stock.run("CREATE TABLE t(x); INSERT INTO t VALUES('from before')");
+  }
+  TestNode sender(sender_directory.path());
+  CHECK(sender.databases().open_database("app.db", true).is_ok());
+  CHECK(sender.databases().adopt("app.db").is_ok());
+  sender.databases().applied(1, 1);
+  TestNode receiver(receiver_directory.path());
+  Status arrived = arrive(receiver, snapshot_of(sender));
+  if (!arrived) FAIL(arrived.sentence().c_str());
+  Sql copy(receiver);
+  STRCMP_EQUAL("from before", copy.value("SELECT x FROM t").c_str());
+  CHECK(content_of(sender_directory.path() + "/app.db") == content_of(receiver_directory.path() + "/app.db"));
+}
+
+TEST(Snapshot, an_empty_database_arrives_too) {
+  TestNode sender(sender_directory.path());
+  CHECK(sender.databases().open_database("app.db", true).is_ok());
+  CHECK(sender.database().create(3, 4096, 3, 1).is_ok());
+  TestNode receiver(receiver_directory.path());
+  Status arrived = arrive(receiver, snapshot_of(sender));
+  if (!arrived) FAIL(arrived.sentence().c_str());
+  UNSIGNED_LONGS_EQUAL(3, receiver.database().id());
+  UNSIGNED_LONGS_EQUAL(3, receiver.database().committed().mark.index);
+}
+
 TEST(Snapshot, a_stream_with_a_flipped_bit_is_refused_and_changes_nothing) {
   TestNode sender(sender_directory.path());
   Sql sql(sender);
