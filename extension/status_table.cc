@@ -80,6 +80,7 @@ void add_log(Rows& rows, RunningNode& node, const raft::NodeStatus& status) {
   rows.number("messages_sent", status.messages_sent);
   rows.number("is_caught_up", node.node().is_caught_up() ? 1 : 0);
   rows.text("fault", status.fault);
+  rows.text("warning", status.warning);
 }
 
 std::string describe(const vfs::DatabaseStatus& database) {
