@@ -94,12 +94,14 @@ Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, 
 }
 
 Status Committer::propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline) {
-  Status unknown(Code::kUnknown,
-                 "the transaction was proposed, but no majority confirmed it in time: it may still be "
-                 "committed. Look on the leader within BEGIN IMMEDIATE before you repeat it");
   uint64_t id = next_proposal_id();
   proposal.id = id;
+  Status unknown;  // made now: once it is proposed, running out of memory must not look like a refusal
   try {
+    unknown = {
+        Code::kUnknown,
+        "the transaction was proposed, but no majority confirmed it in time: it may still be committed. "
+        "Look on the leader within BEGIN IMMEDIATE before you repeat it"};
     {
       std::lock_guard lock(mutex_);
       pending_[id] = pending;

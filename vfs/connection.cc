@@ -151,7 +151,9 @@ int Connection::file_control(int operation, void* argument) {
 }
 
 int Connection::shm_map(int region, int, int, void volatile** out) {
-  *out = index_.region(static_cast<size_t>(region));
+  // SQLite keeps what it finds there even if this call fails.
+  *out = nullptr;
+  void* memory = index_.region(static_cast<size_t>(region));
   if (!mapped_) {
     rebuild_ = true;
     // A valid header from the first moment, so that SQLite never runs WAL recovery.
@@ -165,6 +167,7 @@ int Connection::shm_map(int region, int, int, void volatile** out) {
     end_snapshot();
     mapped_ = true;
   }
+  *out = memory;
   return SQLITE_OK;
 }
 

@@ -42,6 +42,7 @@ class MemoryWal {
   void reset(const CommitMark& base);
 
   // The frames of one transaction, in the order SQLite wrote them (a page may come twice: the later counts).
+  // One that changes the size of the database has a frame of page 1, where the size stands.
   void append(const std::vector<PageImage>& frames, CommitMark mark);
 
   [[nodiscard]] const CommitMark& newest() const { return marks_.back(); }

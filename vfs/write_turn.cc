@@ -153,4 +153,10 @@ size_t WriteTurn::waiting() {
   return line_.size();
 }
 
+size_t WriteTurn::sleeping() {
+  std::lock_guard lock(mutex_);
+  return static_cast<size_t>(std::count_if(line_.begin(), line_.end(),
+                                           [](const Ticket& ticket) { return ticket.signal != nullptr; }));
+}
+
 }  // namespace dqlite::vfs

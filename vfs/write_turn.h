@@ -60,7 +60,8 @@ class WriteTurn {
   // Wakes every waiter: leadership has gone, so that each asks again and gets the right answer.
   void wake_all();
 
-  [[nodiscard]] size_t waiting();
+  [[nodiscard]] size_t waiting();   // in line
+  [[nodiscard]] size_t sleeping();  // of these, in `await` or `take_before_snapshot` now
 
  private:
   struct Ticket {

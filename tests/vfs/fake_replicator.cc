@@ -1,6 +1,7 @@
 #include "tests/vfs/fake_replicator.h"
 
 #include "codec/command.h"
+#include "tests/vfs/failing_new.h"
 
 namespace dqlite::vfs::test {
 
@@ -157,6 +158,8 @@ Status FakeReplicator::bootstrap(bool adopted, Deadline) {
 }
 
 void FakeReplicator::propose(ReplicatedProposal proposal) {
+  auto probe = std::make_unique<int>(0);  // out of memory here, or not at all
+  UncountedNew uncounted;
   std::lock_guard lock(mutex_);
   append_proposal(proposal);
 }

@@ -121,6 +121,7 @@ Sql::Sql(TestNode& node, const std::string& name, const std::string& uri_paramet
 }
 
 Sql::Sql(const std::string& uri) {
+  TestProvider::instance();  // brings the table of SQLite's routines
   open_result_ = sqlite3_open_v2(uri.c_str(), &handle_,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, nullptr);
   sqlite3_extended_result_codes(handle_, 1);
