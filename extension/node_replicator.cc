@@ -62,11 +62,9 @@ uint64_t NodeReplicator::durable_index() {
   return opened == nullptr ? 0 : opened->durable_index();
 }
 
-// A node that is a member of nothing acknowledged nothing in its last life.
 bool NodeReplicator::is_caught_up() {
   raft::Node* opened = node();
-  if (opened == nullptr) return false;
-  return opened->is_caught_up() || opened->standing() == raft::Standing::kNew;
+  return opened != nullptr && opened->is_caught_up();
 }
 
 Status NodeReplicator::wait_caught_up(vfs::Deadline deadline) {

@@ -67,6 +67,7 @@ struct NodeStatus {
   uint64_t messages_sent = 0;
   std::string listening_on;     // the bound address; empty without network
   std::string fault;            // the poisoning sentence, or empty
+  std::string warning;          // what is in the way just now (a join that waits, a full disk), or empty
   std::vector<MemberStatus> members;
 };
 
@@ -108,7 +109,7 @@ class Node {
   // --- waiting and looking ---
   // Until entries up to `index` are applied here.
   virtual Status wait_applied(Index index, Deadline deadline) = 0;
-  // Until the commit index has reached what this node's log held when it was opened: before that it may know less than
+  // Until what this node's log held when it was opened is committed and applied: before that it may know less than
   // it acknowledged in its last life [A2].
   virtual Status wait_caught_up(Deadline deadline) = 0;
   [[nodiscard]] virtual bool is_caught_up() const = 0;   // cheap; true for ever once true

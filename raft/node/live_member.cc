@@ -47,6 +47,7 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
   services_.writer.begin(log_);
   services_.applier.begin(log_, apply_sent_);
   services_.published.caught_up.store(false);
+  services_.published.standing.store(Standing::kLeaderless);  // member of a cluster from the first moment on
 }
 
 // --- inputs ---
@@ -257,13 +258,17 @@ void LiveMember::publish() {
   Published& published = services_.published;
   const Index commit = core_.commit_index();
   const Index durable = std::min(commit, core_.durable_index());
+  // Its readers are to see at once what it acknowledged in its last life: so applied, too [A2].
+  const bool caught_up =
+      published.caught_up.load() || std::min(commit, published.applied.load()) >= caught_up_at_;
   const bool changed = published.standing.load() != standing() || published.commit.load() != commit ||
-                       published.leader.load() != core_.leader() || published.durable.load() != durable;
+                       published.leader.load() != core_.leader() || published.durable.load() != durable ||
+                       published.caught_up.load() != caught_up;
   published.standing.store(standing());
   published.commit.store(commit);
   published.durable.store(durable);
   published.leader.store(core_.leader());
-  if (commit >= caught_up_at_) published.caught_up.store(true);
+  published.caught_up.store(caught_up);
   if (changed) published.changed();
   const bool leads = noop_ != 0 && published.applied.load() >= noop_;
   if (!leads || leading_waiters_.empty()) return;
