@@ -284,6 +284,7 @@ void Cluster::collect(TestMember& m) {
   for (auto& event : out.leadership) m.leadership.push_back(event);
   for (auto& outcome : out.proposals) m.proposals.push_back(std::move(outcome));
   for (auto& outcome : out.reads) m.reads.push_back(std::move(outcome));
+  m.log_reads_asked += out.log_reads.size();
   for (auto& request : out.log_reads) m.log_reads.push_back(request);
   for (auto& request : out.snapshots) m.snapshots.push_back(request);
   for (auto& chunk : out.snapshot_chunks) m.install = std::move(chunk);

@@ -53,6 +53,7 @@ struct TestMember {
   TestMachine machine;
   Index apply_to = 0;
   std::vector<LogReadRequest> log_reads;
+  size_t log_reads_asked = 0;
   std::optional<Message> install;
   // What was last seen.
   Term seen_term = 0;
