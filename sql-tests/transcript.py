@@ -106,6 +106,8 @@ class Interpreter:
                                   timeout=60, stdin=subprocess.DEVNULL)
             code = [f"exit code {done.returncode}"] if done.returncode else []
             return (done.stdout + done.stderr).splitlines() + code
+        if step.verb == "elect":
+            return self._elect(step.who, text)
         answer = getattr(self, "_" + step.verb)(who, text) or []
         if who in cluster.shells:
             self._pids[who] = cluster.shells[who].pid
@@ -136,6 +138,7 @@ class Interpreter:
         leader = self.cluster.wait_leader(names)
         others = [name for name in names if name != leader]
         self._aliases.update({alias: leader, **dict(zip(aliases.split(), others))})
+        return []
 
     def _fill_in(self, text, escape=str):
         def value(match):
@@ -164,19 +167,19 @@ class Interpreter:
         return bool(equal) and self._matches(rest, answer[1:])
 
     def _difference(self, step, answers):
-        names = {address: "{" + name + "}" for name, address in self.cluster.addresses.items()}
         who = {"ask": step.who + ">", "same": f"same {step.who}>", "system": "$"}.get(step.verb, f"{step.verb} {step.who}")
         lines = [f"{who} {step.text}" + (f" (waited {WAIT_SECONDS:.0f} s)" if step.waits else ""), "  expected:"]
         lines += ["    " + line for line in step.expected or ["(nothing)"]]
         for answer in answers:
             lines.append("  found:")
-            for line in answer or ["(nothing)"]:
-                for address, name in names.items():
-                    line = line.replace(address, name)
-                lines.append("    " + line)
+            lines += ["    " + line for line in answer or ["(nothing)"]]
         for name in step.who.split():
-            lines.append(f"  {name}'s last error: {self._last_error(self._aliases.get(name, name))}")
-        return "\n".join(lines)
+            shell = self._aliases.get(name, name)
+            lines.append(f"  last error of {name}{f', which is {shell}' if shell != name else ''}: {self._last_error(shell)}")
+        text = "\n".join(lines)
+        for name, address in self.cluster.addresses.items():
+            text = text.replace(address, "{" + name + "}")
+        return text
 
     def _last_error(self, name):
         try:
