@@ -119,7 +119,7 @@ Status RealNode::listen() {
 Status RealNode::begin_as_what_it_is() {
   const Identity& identity = file_->identity();
   if (identity.node_id != 0) {
-    Result<MemberFiles> files = open_member_files(options_, identity, machine_);
+    Result<MemberFiles> files = open_member_files(posix_disk(), options_, identity, machine_);
     if (!files) return files.status();
     replay_to_ = files->recovered.commit;
     driver_.begin_as_member(*files);
@@ -269,6 +269,7 @@ NodeStatus RealNode::status() const {
   status.applied_index = published_.applied.load();
   status.durable_index = published_.durable.load();
   status.messages_sent = published_.messages_sent.load();
+  status.warning = published_.warning();
   const Status reason = published_.ended();
   if (!reason) status.fault = reason.sentence();
   return status;

@@ -50,7 +50,8 @@ void Driver::refresh_details() {
   parts_.published.set_details(status);
 }
 
-// A member that moved is answered at its new address at once: the change of the configuration may need its vote [C3].
+// A member that moved is answered at its new address at once: the change of the configuration may need its
+// vote [C3].
 Status Driver::judge_greeting(const net::Hello& hello) {
   Status judged = greeter_.judge_greeting(hello);
   if (!judged || hello.node_id == 0) return judged;

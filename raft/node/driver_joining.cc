@@ -27,7 +27,7 @@ void Driver::bootstrap(bool adopted, StatusCompletion completion) {
   founding_waiters_.push_back(std::move(completion));
   parts_.reader.post([this, adopted, address = address_] {
     auto files = std::make_shared<Result<MemberFiles>>(
-        found_cluster(parts_.options, parts_.file, address, adopted, parts_.machine));
+        found_cluster(posix_disk(), parts_.options, parts_.file, address, adopted, parts_.machine));
     loop_.post([this, files] { founded(*files); });
   });
 }
@@ -161,8 +161,8 @@ void Driver::taken_in(const net::JoinReply& reply) {
   phase_ = Phase::kEntering;
   finished_join_client_ = std::move(join_client_);
   parts_.reader.post([this, reply, leader] {
-    auto files = std::make_shared<Result<MemberFiles>>(
-        enter_cluster(parts_.options, parts_.file, reply.cluster_id, reply.node_id, parts_.machine));
+    auto files = std::make_shared<Result<MemberFiles>>(enter_cluster(
+        posix_disk(), parts_.options, parts_.file, reply.cluster_id, reply.node_id, parts_.machine));
     loop_.post([this, reply, leader, files] { entered(reply, leader, *files); });
   });
 }

@@ -55,4 +55,9 @@ Status remove_install_note(Disk& disk, const std::string& directory) {
   return removed ? disk.sync_directory(directory) : removed;
 }
 
+Status finish_install(Disk& disk, const std::string& directory, Log& log, const LogStart& start) {
+  Status reset = log.reset(start);
+  return reset ? remove_install_note(disk, directory) : reset;
+}
+
 }  // namespace dqlite::raft

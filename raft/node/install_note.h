@@ -12,6 +12,7 @@
 
 #include "raft/core/configuration.h"
 #include "raft/log/disk.h"
+#include "raft/log/log.h"
 
 namespace dqlite::raft {
 
@@ -19,5 +20,7 @@ Status write_install_note(Disk& disk, const std::string& directory, const LogSta
 // Nothing if there is none; kCorrupt if it cannot be read.
 Result<std::optional<LogStart>> read_install_note(Disk& disk, const std::string& directory);
 Status remove_install_note(Disk& disk, const std::string& directory);
+// When the state machine has the snapshot: the log begins behind it, and the note goes.
+Status finish_install(Disk& disk, const std::string& directory, Log& log, const LogStart& start);
 
 }  // namespace dqlite::raft

@@ -41,10 +41,10 @@ void LogWriter::run() {
   if (log_) (void)log_->append_commit(final_commit_.load());
 }
 
-Status LogWriter::write_all(const std::vector<Persist>& persists) {
+Status LogWriter::write_all(std::vector<Persist>& persists) {
   std::vector<Persist> batch;
   size_t bytes = 0;
-  for (const Persist& persist : persists) {
+  for (Persist& persist : persists) {
     const size_t size = size_of(persist);
     if (!batch.empty() && bytes + size > kMaxBatchBytes) {
       Status written = write_batch(batch);
@@ -52,7 +52,7 @@ Status LogWriter::write_all(const std::vector<Persist>& persists) {
       batch.clear();
       bytes = 0;
     }
-    batch.push_back(persist);
+    batch.push_back(std::move(persist));
     bytes += size;
   }
   return write_batch(batch);

@@ -38,7 +38,7 @@ class LogWriter {
 
  private:
   void run();
-  Status write_all(const std::vector<Persist>& persists);
+  Status write_all(std::vector<Persist>& persists);
   Status write_batch(const std::vector<Persist>& batch);
 
   const Events events_;

@@ -9,17 +9,17 @@ namespace dqlite::raft {
 
 namespace {
 
-Result<std::unique_ptr<Log>> open_log(const NodeOptions& options, const ClusterId& cluster) {
+Result<std::unique_ptr<Log>> open_log(Disk& disk, const NodeOptions& options, const ClusterId& cluster) {
   LogOptions log_options;
   log_options.segment_bytes = options.segment_bytes;
   log_options.cluster_id_high = cluster.high;
   log_options.cluster_id_low = cluster.low;
-  return Log::open(posix_disk(), options.directory, log_options);
+  return Log::open(disk, options.directory, log_options);
 }
 
-Status check_log_is_there(const NodeOptions& options, const Identity& identity) {
+Status check_log_is_there(Disk& disk, const NodeOptions& options, const Identity& identity) {
   for (const char* name : {"/state-0", "/state-1"}) {
-    Result<bool> exists = posix_disk().exists(options.directory + name);
+    Result<bool> exists = disk.exists(options.directory + name);
     if (!exists) return exists.status();
     if (*exists) return Status::ok();
   }
@@ -29,16 +29,15 @@ Status check_log_is_there(const NodeOptions& options, const Identity& identity) 
 }
 
 // A snapshot whose install was cut off: if the state machine has it, the log must start behind it.
-Status mend_interrupted_install(const NodeOptions& options, Log& log, EntryId durable) {
-  Result<std::optional<LogStart>> note = read_install_note(posix_disk(), options.directory);
+Status mend_interrupted_install(Disk& disk, const NodeOptions& options, Log& log, EntryId durable) {
+  Result<std::optional<LogStart>> note = read_install_note(disk, options.directory);
   if (!note) return note.status();
   if (!*note) return Status::ok();
   const LogStart& start = **note;
   if (durable.index >= start.last.index && log.start().last.index < start.last.index) {
-    Status reset = log.reset(start);
-    if (!reset) return reset;
+    return finish_install(disk, options.directory, log, start);
   }
-  return remove_install_note(posix_disk(), options.directory);
+  return remove_install_note(disk, options.directory);
 }
 
 // The state machine goes on from the log: so it must stand between the log's start and its end, on the same
@@ -67,29 +66,29 @@ Status check_agreement(const Log& log, EntryId durable) {
 
 // Of a founding or a join that a crash cut off between steps 1 and 3: nobody was ever promised anything of
 // it.
-Status discard_unfinished_log(const NodeOptions& options, const Identity& identity) {
+Status discard_unfinished_log(Disk& disk, const NodeOptions& options, const Identity& identity) {
   if (identity.node_id != 0 || !identity.cluster_id.is_set()) return Status::ok();
-  Result<std::vector<std::string>> names = posix_disk().list(options.directory);
+  Result<std::vector<std::string>> names = disk.list(options.directory);
   if (!names) return names.status();
   for (const std::string& name : *names) {
     const bool is_logs = name.starts_with("state-") || name.starts_with("log-") || name.starts_with("spare-");
     if (!is_logs) continue;
-    Status removed = posix_disk().remove(options.directory + "/" + name);
+    Status removed = disk.remove(options.directory + "/" + name);
     if (!removed) return removed;
   }
-  return posix_disk().sync_directory(options.directory);
+  return disk.sync_directory(options.directory);
 }
 
 // Steps 1 and 2 up to the empty log.
-Result<std::unique_ptr<Log>> begin_log(const NodeOptions& options, IdentityFile& file,
+Result<std::unique_ptr<Log>> begin_log(Disk& disk, const NodeOptions& options, IdentityFile& file,
                                        const ClusterId& cluster) {
   Identity identity = file.identity();
-  Status discarded = discard_unfinished_log(options, identity);
+  Status discarded = discard_unfinished_log(disk, options, identity);
   if (!discarded) return discarded;
   identity.cluster_id = cluster;
   Status saved = file.save(identity);
   if (!saved) return saved;
-  return open_log(options, cluster);
+  return open_log(disk, options, cluster);
 }
 
 Status make_first_entry(Log& log, const std::string& address, uint64_t instance, bool adopted) {
@@ -118,31 +117,31 @@ Result<ClusterId> random_cluster_id() {
 }
 
 // Step 3, and from there on the same as every other start.
-Result<MemberFiles> become_member(const NodeOptions& options, IdentityFile& file, NodeId node_id,
+Result<MemberFiles> become_member(Disk& disk, const NodeOptions& options, IdentityFile& file, NodeId node_id,
                                   StateMachine& machine) {
   Identity identity = file.identity();
   identity.node_id = node_id;
   identity.join_target.clear();
   Status saved = file.save(identity);
   if (!saved) return saved;
-  return open_member_files(options, identity, machine);
+  return open_member_files(disk, options, identity, machine);
 }
 
 }  // namespace
 
-Result<MemberFiles> open_member_files(const NodeOptions& options, const Identity& identity,
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
                                       StateMachine& machine) {
-  Status there = check_log_is_there(options, identity);
+  Status there = check_log_is_there(disk, options, identity);
   if (!there) return there;
-  Result<std::unique_ptr<Log>> log = open_log(options, identity.cluster_id);
+  Result<std::unique_ptr<Log>> log = open_log(disk, options, identity.cluster_id);
   if (!log) return log.status();
   const EntryId durable = machine.durable_point();
   const Index start_before = (*log)->start().last.index;
-  Status mended = mend_interrupted_install(options, **log, durable);
+  Status mended = mend_interrupted_install(disk, options, **log, durable);
   if (!mended) return mended;
   if ((*log)->start().last.index != start_before) {
     log->reset();
-    log = open_log(options, identity.cluster_id);
+    log = open_log(disk, options, identity.cluster_id);
     if (!log) return log.status();
   }
   Status agrees = check_agreement(**log, durable);
@@ -155,26 +154,26 @@ Result<MemberFiles> open_member_files(const NodeOptions& options, const Identity
   return files;
 }
 
-Result<MemberFiles> found_cluster(const NodeOptions& options, IdentityFile& file, const std::string& address,
-                                  bool adopted, StateMachine& machine) {
+Result<MemberFiles> found_cluster(Disk& disk, const NodeOptions& options, IdentityFile& file,
+                                  const std::string& address, bool adopted, StateMachine& machine) {
   Result<ClusterId> cluster = random_cluster_id();
   if (!cluster) return cluster.status();
   {
-    Result<std::unique_ptr<Log>> log = begin_log(options, file, *cluster);
+    Result<std::unique_ptr<Log>> log = begin_log(disk, options, file, *cluster);
     if (!log) return log.status();
     Status made = make_first_entry(**log, address, file.identity().instance, adopted);
     if (!made) return made;
   }
-  return become_member(options, file, 1, machine);
+  return become_member(disk, options, file, 1, machine);
 }
 
-Result<MemberFiles> enter_cluster(const NodeOptions& options, IdentityFile& file, const ClusterId& cluster,
-                                  NodeId node_id, StateMachine& machine) {
+Result<MemberFiles> enter_cluster(Disk& disk, const NodeOptions& options, IdentityFile& file,
+                                  const ClusterId& cluster, NodeId node_id, StateMachine& machine) {
   {
-    Result<std::unique_ptr<Log>> log = begin_log(options, file, cluster);
+    Result<std::unique_ptr<Log>> log = begin_log(disk, options, file, cluster);
     if (!log) return log.status();
   }
-  return become_member(options, file, node_id, machine);
+  return become_member(disk, options, file, node_id, machine);
 }
 
 }  // namespace dqlite::raft

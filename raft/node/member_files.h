@@ -28,13 +28,13 @@ struct MemberFiles {
 };
 
 // A member's log, brought into agreement with the state machine.
-Result<MemberFiles> open_member_files(const NodeOptions& options, const Identity& identity,
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
                                       StateMachine& machine);
 
 // `address`: as other members will reach this node; may be empty. `adopted`: see Node::bootstrap.
-Result<MemberFiles> found_cluster(const NodeOptions& options, IdentityFile& file, const std::string& address,
-                                  bool adopted, StateMachine& machine);
-Result<MemberFiles> enter_cluster(const NodeOptions& options, IdentityFile& file, const ClusterId& cluster,
-                                  NodeId node_id, StateMachine& machine);
+Result<MemberFiles> found_cluster(Disk& disk, const NodeOptions& options, IdentityFile& file,
+                                  const std::string& address, bool adopted, StateMachine& machine);
+Result<MemberFiles> enter_cluster(Disk& disk, const NodeOptions& options, IdentityFile& file,
+                                  const ClusterId& cluster, NodeId node_id, StateMachine& machine);
 
 }  // namespace dqlite::raft

@@ -138,9 +138,11 @@ void SnapshotReceiver::begin_install() {
 void SnapshotReceiver::state_installed(const LogStart& start, const Status& status) {
   reader_.post([this, start, status] {
     Status done = status;
-    if (done) done = log_->reset(start);
-    const bool is_settled = done || is_untouched(status);
-    if (is_settled) {
+    if (status) {
+      done = finish_install(posix_disk(), directory_, *log_, start);
+      // Not temporary any more, whatever it was: the state has changed.
+      if (!done) done = Status(Code::kPoisoned, done.sentence());
+    } else if (is_untouched(status)) {
       Status removed = remove_install_note(posix_disk(), directory_);
       if (!removed) done = removed;
     }

@@ -1,4 +1,5 @@
 // What a node keeps across its death, and how it catches up.
+#include "raft/node/install_note.h"
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;
@@ -172,4 +173,37 @@ TEST(NodeRestart, a_state_behind_the_beginning_of_its_log_is_refused) {
   a.stop();
   a.file.last = {5, 2};
   FAILS_WITH(Code::kCorrupt, "the log begins behind entry", a.try_start());
+}
+
+TEST(NodeRestart, S5_an_install_cut_off_behind_the_state_is_finished_at_the_next_start) {
+  a.start();
+  a.found();
+  a.write("x");
+  const std::vector<MemberStatus> members = a.node->status().members;
+  const Term term = a.node->status().term;
+  a.stop();
+  Configuration configuration;
+  configuration.members = {members.at(0).member};
+  WORKS(write_install_note(posix_disk(), a.options.directory, {{100, term}, configuration, 50}));
+  a.file = {{100, term}, {"from the snapshot"}};
+  a.start();
+  LONGS_EQUAL(100, a.node->status().log_start);
+  write_somewhere({&a}, "y");
+  CHECK(a.machine->commands() == (Commands{"from the snapshot", "y"}));
+  a.stop();
+  a.start();
+  CHECK(a.machine->wait_commands(2));
+}
+
+TEST(NodeRestart, S5_an_install_cut_off_before_the_state_never_was) {
+  a.start();
+  a.found();
+  a.write("x");
+  a.stop();
+  WORKS(write_install_note(posix_disk(), a.options.directory, {{100, 9}, {}, 50}));
+  a.start();
+  LONGS_EQUAL(0, a.node->status().log_start);
+  CHECK(a.machine->wait_commands(1));
+  Result<std::optional<LogStart>> note = read_install_note(posix_disk(), a.options.directory);
+  CHECK(note.is_ok() && !*note);
 }

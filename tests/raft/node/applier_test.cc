@@ -1,0 +1,160 @@
+// The one ordered queue into the state machine, without a node around it [A1 iv].
+#include "raft/node/applier.h"
+
+#include "tests/raft/node/test_node.h"
+
+using namespace dqlite;
+using namespace dqlite::raft;
+
+using Events = std::vector<std::string>;
+
+TEST_GROUP(Applier) {
+  Checkpoint file;
+  FakeMachine machine{file};
+  Published published;
+  std::mutex mutex;
+  std::vector<std::pair<uint64_t, Result<Index>>> decided;
+  Status failure;
+  Applier applier{machine,
+                  published,
+                  {[] {},
+                   [this](const Status& reason) {
+                     std::lock_guard lock(mutex);
+                     failure = reason;
+                   },
+                   [this](uint64_t ticket, const Result<Index>& outcome) {
+                     std::lock_guard lock(mutex);
+                     decided.emplace_back(ticket, outcome);
+                   }}};
+
+  void setup() override {
+    WORKS(applier.start());
+    applier.begin(nullptr, 0);
+  }
+  // Everything put so far was handled.
+  void settle() {
+    applier.close();
+    CHECK(applier.wait_ended(patience()));
+  }
+  static Entry command(Index index, Term term, const std::string& text) {
+    return {index, term, EntryKind::kCommand, std::make_shared<const Bytes>(text.begin(), text.end())};
+  }
+  static Entry noop(Index index, Term term) {
+    return {index, term, EntryKind::kNoop, nullptr};
+  }
+  static LeadershipEvent gained(Term term, Index at) {
+    return {true, term, at};
+  }
+  static LeadershipEvent lost() {
+    return {false, 0, 0};
+  }
+};
+
+TEST(Applier, leadership_is_gained_right_behind_its_noop) {
+  applier.change_leadership(gained(3, 2));
+  applier.apply({command(1, 1, "old")});
+  applier.apply({noop(2, 3), command(3, 3, "new")});
+  settle();
+  CHECK(machine.events() == (Events{"applied old", "gained 3", "applied new"}));
+}
+
+TEST(Applier, leadership_lost_before_its_noop_was_never_gained) {
+  applier.change_leadership(gained(3, 2));
+  applier.apply({command(1, 1, "old")});
+  applier.change_leadership(lost());
+  applier.apply({noop(2, 4)});
+  settle();
+  CHECK(machine.events() == (Events{"applied old"}));
+}
+
+TEST(Applier, A1_the_loss_comes_before_what_the_next_leader_commits) {
+  applier.change_leadership(gained(1, 1));
+  applier.apply({noop(1, 1)});
+  applier.appended({2, 1}, {7, 0});
+  applier.change_leadership(lost());
+  applier.truncated(2);
+  applier.apply({command(2, 2, "theirs")});
+  settle();
+  CHECK(machine.events() == (Events{"gained 1", "lost", "dropped 7", "applied theirs"}));
+  CHECK(machine.drop_reason(7).code() == Code::kNotCommitted);
+}
+
+TEST(Applier, A1_an_entry_is_own_by_index_and_term_whoever_leads) {
+  applier.appended({1, 1}, {7, 0});
+  applier.appended({2, 1}, {8, 0});
+  applier.change_leadership(lost());
+  applier.apply({command(1, 1, "mine"), command(2, 2, "theirs")});
+  settle();
+  CHECK(machine.events() == (Events{"applied mine", "own 7", "dropped 8", "applied theirs"}));
+}
+
+TEST(Applier, refused_proposals_are_dropped_in_their_place) {
+  applier.appended({1, 1}, {7, 0});
+  applier.dropped({8, 0}, {Code::kBusy, "not now"});
+  applier.apply({command(1, 1, "x")});
+  settle();
+  CHECK(machine.events() == (Events{"dropped 8", "applied x", "own 7"}));
+  CHECK(machine.drop_reason(8).code() == Code::kBusy);
+}
+
+TEST(Applier, a_truncation_drops_only_what_lies_behind_it_in_order) {
+  for (Index index = 1; index <= 4; index++) applier.appended({index, 1}, {index, 0});
+  applier.truncated(3);
+  applier.apply({command(1, 1, "x"), command(2, 1, "y")});
+  settle();
+  CHECK(machine.events() == (Events{"dropped 3", "dropped 4", "applied x", "own 1", "applied y", "own 2"}));
+}
+
+TEST(Applier, a_ticket_is_the_nodes_own_business) {
+  applier.appended({1, 1}, {0, 5});
+  applier.dropped({0, 6}, {Code::kBusy, "not now"});
+  applier.apply({command(1, 1, "x")});
+  settle();
+  CHECK(machine.events() == (Events{"applied x"}));
+  LONGS_EQUAL(2, decided.size());
+  LONGS_EQUAL(6, decided[0].first);
+  CHECK(decided[0].second.status().code() == Code::kBusy);
+  LONGS_EQUAL(5, decided[1].first);
+  LONGS_EQUAL(1, *decided[1].second);
+}
+
+TEST(Applier, a_snapshot_leaves_the_fate_of_what_it_covers_unknown) {
+  Checkpoint state{{10, 2}, {"a", "b"}};
+  Result<std::unique_ptr<SnapshotSink>> sink = machine.begin_install(state.last, 0);
+  WORKS((*sink)->write(0, encode(state)));
+  applier.appended({1, 1}, {7, 0});
+  Status installed(Code::kUnknown, "never called");
+  applier.install(std::move(*sink), state.last, [&](const Status& status) { installed = status; });
+  applier.apply({command(11, 2, "c")});
+  settle();
+  WORKS(installed);
+  CHECK(machine.events() == (Events{"installed", "dropped 7", "applied c"}));
+  CHECK(machine.drop_reason(7).code() == Code::kUnknown);
+  LONGS_EQUAL(11, published.applied.load());
+}
+
+TEST(Applier, a_gap_is_refused_before_it_is_applied) {
+  applier.apply({command(1, 1, "x"), command(3, 1, "z")});
+  applier.apply({command(2, 1, "y")});
+  settle();
+  CHECK(machine.events() == (Events{"applied x"}));
+  CHECK(failure.code() == Code::kCorrupt);
+}
+
+TEST(Applier, nothing_is_applied_or_answered_after_the_poison) {
+  applier.close();
+  CHECK(applier.wait_ended(patience()));
+  Checkpoint empty;
+  FakeMachine other(empty);
+  Published fresh;
+  Applier second(other, fresh, {[] {}, [](const Status&) {}, [](uint64_t, const Result<Index>&) {}});
+  second.begin(nullptr, 0);
+  second.apply({command(1, 1, "x")});
+  second.appended({2, 1}, {7, 0});
+  second.poison({Code::kPoisoned, "broken"});
+  second.dropped({8, 0}, {Code::kBusy, "late"});
+  WORKS(second.start());
+  second.close();
+  CHECK(second.wait_ended(patience()));
+  CHECK(other.events() == (Events{"poisoned"}));
+}

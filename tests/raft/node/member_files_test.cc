@@ -1,0 +1,179 @@
+// Becoming a member, and installing a snapshot, with the power cut at every call to the disk.
+#include "raft/node/member_files.h"
+
+#include "raft/node/install_note.h"
+#include "tests/raft/log/fault_disk.h"
+#include "tests/raft/node/test_node.h"
+
+using namespace dqlite;
+using namespace dqlite::raft;
+using dqlite::raft::test::FaultDisk;
+
+TEST_GROUP(MemberFiles) {
+  TemporaryDirectory directory;  // the lock is a real file
+  std::unique_ptr<FaultDisk> disk_memory;
+  NodeOptions options;
+  std::unique_ptr<IdentityFile> identity;
+  Checkpoint file;
+  std::unique_ptr<FakeMachine> machine;
+  uint64_t cut_at = 0;
+
+  void setup() override {
+    options.directory = directory.path;
+    options.segment_bytes = 64 << 10;
+    new_disk();
+  }
+  // The path of the real directory, durably there; nothing in it.
+  void new_disk() {
+    identity.reset();
+    file = {};
+    disk_memory = std::make_unique<FaultDisk>();
+    for (size_t slash = directory.path.find('/', 1);; slash = directory.path.find('/', slash + 1)) {
+      WORKS(disk().make_directory(directory.path.substr(0, slash)));
+      if (slash == std::string::npos) break;
+    }
+    WORKS(disk().sync_directory("/"));
+    for (size_t slash = directory.path.find('/', 1); slash != std::string::npos;
+         slash = directory.path.find('/', slash + 1)) {
+      WORKS(disk().sync_directory(directory.path.substr(0, slash)));
+    }
+  }
+  FaultDisk& disk() {
+    return *disk_memory;
+  }
+
+  Status begin_life() {
+    identity.reset();
+    machine = std::make_unique<FakeMachine>(file);
+    Result<std::unique_ptr<IdentityFile>> opened = IdentityFile::open(disk(), directory.path);
+    if (opened) identity = std::move(*opened);
+    return opened.status();
+  }
+  // Runs `step` with the power cut at its first call, its second, …, and `check` after each restart, until a
+  // run gets through. Each run begins with an empty disk.
+  template <typename Step, typename Check>
+  void cut_everywhere(Step step, Check check) {
+    for (uint64_t seed = 0; seed < 3; seed++) {
+      bool through = false;
+      for (cut_at = 1; !through; cut_at++) {
+        CHECK(cut_at < 500);
+        new_disk();
+        WORKS(begin_life());
+        disk().crash_at(cut_at);
+        through = step().is_ok();
+        disk().crash_at(0);
+        identity.reset();
+        disk().power_loss(FaultDisk::Survival::kRandom, seed * 1000 + cut_at);
+        WORKS(begin_life());
+        check(through);
+      }
+    }
+  }
+};
+
+TEST(MemberFiles, B7_a_founding_cut_off_anywhere_leaves_a_new_node_or_a_founder) {
+  const auto found = [this] {
+    return found_cluster(disk(), options, *identity, "here:1", false, *machine).status();
+  };
+  cut_everywhere(found, [this](bool through) {
+    const bool is_member = identity->identity().node_id != 0;
+    CHECK(is_member || !through);
+    Result<MemberFiles> files = is_member
+                                    ? open_member_files(disk(), options, identity->identity(), *machine)
+                                    : found_cluster(disk(), options, *identity, "here:1", false, *machine);
+    WORKS(files.status());
+    LONGS_EQUAL(1, files->recovered.last_index);
+    LONGS_EQUAL(1, files->recovered.hard_state.term);
+    LONGS_EQUAL(1, files->recovered.configurations.size());
+    LONGS_EQUAL(1, files->recovered.configurations[0].second.members.at(0).id);
+  });
+}
+
+TEST(MemberFiles, B8_an_adoption_cut_off_anywhere_leaves_a_new_node_or_a_founder) {
+  const auto adopt = [this] {
+    file.last = {1, 1};
+    return found_cluster(disk(), options, *identity, "here:1", true, *machine).status();
+  };
+  cut_everywhere(adopt, [this](bool) {
+    const bool is_member = identity->identity().node_id != 0;
+    Result<MemberFiles> files = is_member
+                                    ? open_member_files(disk(), options, identity->identity(), *machine)
+                                    : found_cluster(disk(), options, *identity, "here:1", true, *machine);
+    WORKS(files.status());
+    LONGS_EQUAL(1, files->recovered.start.last.index);
+    LONGS_EQUAL(2, files->recovered.last_index);
+  });
+}
+
+TEST(MemberFiles, B7_an_entry_cut_off_anywhere_leaves_a_joining_node_or_a_member) {
+  const ClusterId cluster{7, 7};
+  const auto enter = [&] {
+    Identity joining = identity->identity();
+    joining.join_target = "there:1";
+    Status saved = identity->save(joining);
+    return saved ? enter_cluster(disk(), options, *identity, cluster, 5, *machine).status() : saved;
+  };
+  cut_everywhere(enter, [&](bool through) {
+    const bool is_member = identity->identity().node_id != 0;
+    CHECK(is_member || !through);
+    CHECK(is_member == identity->identity().join_target.empty() || !identity->identity().cluster_id.is_set());
+    Result<MemberFiles> files = is_member ? open_member_files(disk(), options, identity->identity(), *machine)
+                                          : enter_cluster(disk(), options, *identity, cluster, 5, *machine);
+    WORKS(files.status());
+    LONGS_EQUAL(0, files->recovered.last_index);
+    LONGS_EQUAL(5, files->identity.node_id);
+  });
+}
+
+TEST(MemberFiles, B7_a_join_cut_off_does_not_bind_the_node_to_that_cluster) {
+  WORKS(begin_life());
+  Identity half_way = identity->identity();
+  half_way.cluster_id = {7, 7};
+  WORKS(identity->save(half_way));
+  LogOptions log_options;
+  log_options.cluster_id_high = log_options.cluster_id_low = 7;
+  WORKS(Log::open(disk(), directory.path, log_options).status());
+  Result<MemberFiles> files = enter_cluster(disk(), options, *identity, {8, 8}, 5, *machine);
+  WORKS(files.status());
+}
+
+TEST(MemberFiles, a_log_that_is_not_of_this_nodes_making_is_never_removed) {
+  LogOptions log_options;
+  log_options.cluster_id_high = log_options.cluster_id_low = 7;
+  {
+    // Of a member whose identity file was lost; the node would be new otherwise.
+    WORKS(begin_life());
+    Result<std::unique_ptr<Log>> log = Log::open(disk(), directory.path, log_options);
+    WORKS(log.status());
+    Persist persist;
+    persist.token = 1;
+    persist.hard_state = HardState{3, 2};
+    persist.entries.push_back({1, 3, EntryKind::kNoop, nullptr});
+    WORKS((*log)->append({persist}));
+  }
+  Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
+  CHECK(!files.status());
+}
+
+TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreement) {
+  const LogStart start{{100, 4}, {}, 50};
+  const auto install = [&]() -> Status {
+    Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
+    if (!files) return files.status();
+    Status done = write_install_note(disk(), directory.path, start);
+    if (!done) return done;
+    machine->install({start.last, {"x"}});
+    return finish_install(disk(), directory.path, *files->log, start);
+  };
+  cut_everywhere(install, [&](bool through) {
+    if (identity->identity().node_id == 0) return;
+    Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
+    WORKS(files.status());
+    const bool installed = machine->durable_point().index == 100;
+    CHECK(installed || !through);
+    LONGS_EQUAL(installed ? 100 : 0, files->recovered.start.last.index);
+    LONGS_EQUAL(installed ? 100 : 1, files->recovered.last_index);
+    Result<std::optional<LogStart>> note = read_install_note(disk(), directory.path);
+    CHECK(note.is_ok() && !*note);
+  });
+}
