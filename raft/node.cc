@@ -279,6 +279,7 @@ NodeStatus RealNode::status() const {
 void RealNode::close_after_fork() {
   driver_.loop().context().descriptors.close_all();
   file_->close_after_fork();
+  close_posix_files_after_fork();
 }
 
 }  // namespace

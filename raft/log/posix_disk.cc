@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "raft/descriptors.h"
 #include "raft/log/disk.h"
 
 namespace dqlite::raft {
@@ -22,10 +23,21 @@ Status failed(const std::string& call, const std::string& path, int error) {
   return {code, call + " of " + path + " failed: " + std::strerror(error)};
 }
 
+// Leaked on purpose: a file may be closed after the static destructors ran.
+Descriptors& open_files() {
+  static auto* files = new Descriptors;
+  return *files;
+}
+
 class PosixFile : public File {
  public:
-  PosixFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
-  ~PosixFile() override { close(descriptor_); }
+  PosixFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {
+    open_files().add(descriptor_);
+  }
+  ~PosixFile() override {
+    open_files().remove(descriptor_);
+    close(descriptor_);
+  }
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
 
@@ -148,6 +160,10 @@ class PosixDisk : public Disk {
 Disk& posix_disk() {
   static PosixDisk disk;
   return disk;
+}
+
+void close_posix_files_after_fork() {
+  open_files().close_all();
 }
 
 }  // namespace dqlite::raft

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "codec/status.h"
+#include "raft/descriptors.h"
 #include "raft/net/address.h"
-#include "raft/net/descriptors.h"
 #include "raft/net/frame.h"
 
 namespace dqlite::raft::net {

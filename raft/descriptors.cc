@@ -1,8 +1,8 @@
-#include "raft/net/descriptors.h"
+#include "raft/descriptors.h"
 
 #include <unistd.h>
 
-namespace dqlite::raft::net {
+namespace dqlite::raft {
 
 void Descriptors::add(int descriptor) {
   for (std::atomic<int>& slot : slots_) {
@@ -25,4 +25,4 @@ void Descriptors::close_all() {
   }
 }
 
-}  // namespace dqlite::raft::net
+}  // namespace dqlite::raft
