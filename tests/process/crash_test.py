@@ -57,7 +57,7 @@ class CrashTest(ScratchTest):
 
     def test_no_acknowledged_row_is_lost_and_none_is_doubled(self):
         seed = int(os.environ.get("DQLITE_SEED", time.time_ns() % 2**32))
-        print(f"(DQLITE_SEED={seed}) ", end="", flush=True)
+        print(f"(DQLITE_SEED={seed}", end="", flush=True)
         dice = random.Random(seed)
         with_table = self.directory / "n1"
         with_table.mkdir()
@@ -85,6 +85,7 @@ node.execute("CREATE TABLE second.t(row TEXT)")
             self.workers[name].tell("go")
         self.wait_for_progress()
         count = self.check()
+        print(f", {count} rows) ", end="", flush=True)
         for name in reversed(NAMES):
             self.assertEqual(0, self.workers[name].quit(), self.workers[name].errors())
         for name in NAMES:

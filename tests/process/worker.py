@@ -16,6 +16,7 @@ on, `quit` ends the process in order.
 
 import hashlib
 import json
+import os
 import sqlite3
 import sys
 import threading
@@ -47,7 +48,8 @@ def connect(extension, uri):
 class Writer(threading.Thread):
     def __init__(self, extension, uri, name, number):
         super().__init__(daemon=True)
-        self.extension, self.uri, self.prefix, self.number = extension, uri, f"{name}-{number}", number
+        self.extension, self.uri, self.number = extension, uri, number
+        self.prefix = f"{name}-{os.getpid()}-{number}"  # not used in an earlier life
         self.count = 0
 
     def run(self):
