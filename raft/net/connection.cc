@@ -59,7 +59,10 @@ Connection* Connection::accept(Context& context, ConnectionOwner& owner, uv_stre
     return nullptr;
   }
   connection->note_descriptor();
+  connection->owner_ = nullptr;  // it does not have the pointer yet
   connection->begin_reading();
+  if (connection->closing_) return nullptr;
+  connection->owner_ = &owner;
   return connection;
 }
 

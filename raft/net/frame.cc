@@ -18,6 +18,11 @@ bool is_known(uint16_t type) {
          type == static_cast<uint16_t>(FrameType::kRaft);
 }
 
+Status not_a_node() {
+  return {Code::kCorrupt,
+          "a message does not begin with 'dqrp': the other side is no node, or bytes were lost"};
+}
+
 }  // namespace
 
 FirstWord classify_first_word(ByteView bytes) {
@@ -65,10 +70,7 @@ Status FrameReader::check_header() {
   const uint16_t type = reader.u16();
   const uint32_t length = reader.u32();
   const uint32_t header_checksum = reader.u32();
-  if (!std::equal(magic.begin(), magic.end(), kMagic)) {
-    return {Code::kCorrupt,
-            "a message does not begin with 'dqrp': the other side is no node, or bytes were lost"};
-  }
+  if (!std::equal(magic.begin(), magic.end(), kMagic)) return not_a_node();
   if (header_checksum != codec::checksum32(header.first(12))) {
     return {Code::kCorrupt, "the checksum of a message's header is wrong"};
   }
@@ -92,6 +94,8 @@ Status FrameReader::check_header() {
 
 Result<std::optional<Frame>> FrameReader::next() {
   if (!type_) {
+    // Known from the first bytes: a client of another kind may be waiting for an answer.
+    if (classify_first_word(ByteView(buffer_).subspan(consumed_)) == FirstWord::kUnknown) return not_a_node();
     if (buffer_.size() - consumed_ < kFrameHeaderSize) return std::optional<Frame>();
     Status checked = check_header();
     if (!checked) return checked;

@@ -140,6 +140,7 @@ void Driver::publish_standing(Standing standing) {
 // No cluster can know of this node: it is new again, and may found a cluster or join another.
 void Driver::abandon_join(const Status& reason) {
   phase_ = Phase::kEntering;  // until the disk has forgotten the target, too
+  parts_.published.set_warning("");
   finished_join_client_ = std::move(join_client_);
   parts_.reader.post([this, reason] {
     Identity identity = parts_.file.identity();

@@ -261,15 +261,12 @@ void LiveMember::publish() {
   // Its readers are to see at once what it acknowledged in its last life: so applied, too [A2].
   const bool caught_up =
       published.caught_up.load() || std::min(commit, published.applied.load()) >= caught_up_at_;
-  const bool changed = published.standing.load() != standing() || published.commit.load() != commit ||
-                       published.leader.load() != core_.leader() || published.durable.load() != durable ||
-                       published.caught_up.load() != caught_up;
   published.standing.store(standing());
   published.commit.store(commit);
   published.durable.store(durable);
   published.leader.store(core_.leader());
   published.caught_up.store(caught_up);
-  if (changed) published.changed();
+  published.changed();
   const bool leads = noop_ != 0 && published.applied.load() >= noop_;
   if (!leads || leading_waiters_.empty()) return;
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(Status::ok());
