@@ -148,6 +148,7 @@ class Connection {
 
   Reader reader_;
   bool read_held_ = false;
+  bool reserved_until_end_ = false;  // the turn, for an explicit transaction that has not written yet
 
   Writing writing_ = Writing::kNo;
   uint64_t write_term_ = 0;

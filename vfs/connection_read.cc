@@ -75,9 +75,11 @@ void Connection::wait_caught_up() {
 // itself) or whose transaction read too early: it takes the turn first and looks then [V-B4, B1].
 void Connection::take_turn_before_snapshot() {
   if (!database_.turn().was_passed_over(this) || handle() == nullptr || transaction_is_open()) return;
-  bool writer = sqlite3_get_autocommit(handle()) == 0 || statement_writes();
-  if (!writer) return;
-  database_.turn().take_before_snapshot(this, std::chrono::steady_clock::now() + kPassedOverWait);
+  bool explicit_transaction = sqlite3_get_autocommit(handle()) == 0;
+  if (!explicit_transaction && !statement_writes()) return;
+  bool reserved =
+      database_.turn().take_before_snapshot(this, std::chrono::steady_clock::now() + kPassedOverWait);
+  reserved_until_end_ = reserved && explicit_transaction;
 }
 
 int Connection::lock_read() {
@@ -130,6 +132,11 @@ int Connection::unlock_read() {
   if (!read_held_ || writing_ == Writing::kOpen) return SQLITE_OK;
   read_held_ = false;
   if (writing_ == Writing::kSealed) abandon();
+  if (reserved_until_end_ && sqlite3_get_autocommit(handle()) != 0) {
+    // The transaction is over, and did not write after all.
+    reserved_until_end_ = false;
+    database_.turn().release(this);
+  }
   end_snapshot();
   return SQLITE_OK;
 }

@@ -124,8 +124,12 @@ int Connection::take_turn() {
   if (writing_ == Writing::kOpen) return SQLITE_OK;
   refused = {};
   uint64_t term = 0;
-  if (int rc = become_writable(&term); rc != SQLITE_OK) return rc;
   WriteTurn& turn = database_.turn();
+  reserved_until_end_ = false;
+  if (int rc = become_writable(&term); rc != SQLITE_OK) {
+    turn.release(this);  // nobody waits for one who cannot write
+    return rc;
+  }
   bool taken = turn.take(this);
   bool newest = shows(database_.committed());
   if (taken && newest) {

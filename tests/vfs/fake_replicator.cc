@@ -134,6 +134,7 @@ void FakeReplicator::truncate_to_applied() {
     }
   }
   log_.resize(committed_);
+  truncations_++;
   newest_.clear();
   for (size_t i = 0; i < log_.size(); i++) note_newest(log_[i], i + 1);
 }
@@ -196,8 +197,10 @@ Result<uint64_t> FakeReplicator::request_checkpoint(Deadline deadline) {
   std::unique_lock lock(mutex_);
   uint64_t index = append_proposal(proposal);
   if (index == 0) return Status(Code::kNoQuorum, "no leader took the request");
-  if (changed_.wait_until(lock, deadline, [&] { return applied_ >= index; })) return index;
-  return Status(Code::kTimeout, "the request was not committed in time");
+  size_t truncations = truncations_;
+  changed_.wait_until(lock, deadline, [&] { return applied_ >= index || truncations_ != truncations; });
+  if (applied_ >= index) return index;
+  return Status(Code::kTimeout, "the request was not committed");
 }
 
 // --- what a test does to it ---

@@ -103,6 +103,7 @@ class FakeReplicator : public Replicator {
   bool stopping_ = false;
   bool refuse_confirmation_ = false;
   size_t proposals_ = 0;
+  size_t truncations_ = 0;
   std::atomic<size_t> confirmations_{0};
   std::atomic<size_t> checkpoints_{0};
   std::thread thread_;

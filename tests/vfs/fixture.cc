@@ -128,6 +128,7 @@ Sql::Sql(const std::string& uri) {
 }
 
 Sql::~Sql() {
+  forget_errors(handle_);  // as the extension does
   sqlite3_close(handle_);
 }
 

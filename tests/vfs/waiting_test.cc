@@ -157,9 +157,10 @@ TEST(Waiting, B1_a_transaction_that_only_reads_after_a_refusal_does_not_keep_the
   writer.run("INSERT INTO t(x) VALUES(1)");
   CHECK_EQUAL(SQLITE_BUSY_SNAPSHOT, deferred.attempt("INSERT INTO t(x) VALUES(2)"));
   deferred.run("ROLLBACK");
-  deferred.run("BEGIN; SELECT count(*) FROM t; COMMIT");  // takes the turn and does not use it
-  writer.run("INSERT INTO t(x) VALUES(1)");
+  deferred.run("BEGIN; SELECT count(*) FROM t");  // has the turn, and does not use it
   writer.busy_timeout(0);
+  CHECK_EQUAL(SQLITE_BUSY, writer.attempt("INSERT INTO t(x) VALUES(1)"));
+  deferred.run("COMMIT");
   for (int i = 0; i < 5; i++) {
     deferred.run("BEGIN; SELECT count(*) FROM t; COMMIT");
     writer.run("INSERT INTO t(x) VALUES(1)");
