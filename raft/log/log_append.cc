@@ -157,7 +157,7 @@ Status Log::State::write_part(const BatchPart& part, const std::shared_ptr<Segme
   position.offset = segment == active ? end : kSegmentHeaderBytes;
   position.batch = next_batch;
   position.previous = previous;
-  position.commit = durable_commit(records);
+  position.commit = durable_commit(std::span(all).subspan(part.first_record));
   Result<WrittenBatch> written = write_batch(*segment, position, part, records);
   if (!written) return written.status();
   sync_count++;
@@ -179,10 +179,12 @@ Status Log::State::write_part(const BatchPart& part, const std::shared_ptr<Segme
 
 // Of the commit index only what was durable here before this batch, and stays: so a bad record at or below a
 // recorded commit index is always damage, never the torn tail of the batch that names it [A8].
-Index Log::State::durable_commit(std::span<const NewRecord> records) const {
+// `to_come` reaches to the end of the append: a truncation in a later part means that the commit index is
+// about entries that are to replace the present ones.
+Index Log::State::durable_commit(std::span<const NewRecord> to_come) const {
   std::lock_guard lock(mutex);
   Index durable = index.last_index();
-  for (const NewRecord& record : records) {
+  for (const NewRecord& record : to_come) {
     if (record.type == RecordType::kTruncate) durable = std::min(durable, record.index - 1);
   }
   return std::max(commit_recorded, std::min(commit_known, durable));

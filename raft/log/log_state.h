@@ -46,7 +46,7 @@ struct Log::State {
   Status make_live(const std::vector<std::shared_ptr<Segment>>& fresh, const std::vector<BatchPart>& parts);
   Status write_part(const BatchPart& part, const std::shared_ptr<Segment>& segment,
                     const std::vector<NewRecord>& records);
-  [[nodiscard]] Index durable_commit(std::span<const NewRecord> records) const;
+  [[nodiscard]] Index durable_commit(std::span<const NewRecord> to_come) const;
   Status save_hard_state(const HardState& wanted);
   Status rename_live(Segment& segment, uint64_t sequence, Index first);
 

@@ -44,7 +44,7 @@ Result<Replay::End> Replay::read(Segment& segment) {
     offset += record_bytes(record.payload_length);
     changes.push_back(std::move(**change));
     if (!record.ends_batch) continue;
-    if (Status status = accept(segment, changes, at, accepted_end_, offset); !status) return status;
+    accept(segment, changes, at, accepted_end_, offset);
     changes.clear();
     if (record.type == RecordType::kFooter) return End::kFooter;
   }
@@ -154,8 +154,8 @@ Status Replay::interpret(const Segment& segment, Change& change, ByteView payloa
 }
 
 // A whole batch is there: it counts.
-Status Replay::accept(const Segment& segment, std::vector<Change>& changes, const Cursor& at, uint64_t begin,
-                      uint64_t end) {
+void Replay::accept(const Segment& segment, std::vector<Change>& changes, const Cursor& at, uint64_t begin,
+                    uint64_t end) {
   for (Change& change : changes) {
     const RecordHeader& record = change.record;
     if (record.type == RecordType::kTruncate) {
@@ -163,12 +163,11 @@ Status Replay::accept(const Segment& segment, std::vector<Change>& changes, cons
       while (!configurations_.empty() && configurations_.back().first >= record.index)
         configurations_.pop_back();
     }
-    // Entries at or below the start were compacted; their segment is there for the sake of later ones.
-    if (record.type != RecordType::kEntry || record.index <= index_.start().index) continue;
-    if (record.index != index_.last_index() + 1) {
-      return {Code::kCorrupt, place(segment, change.offset) + ": entry " + std::to_string(record.index) +
-                                  " follows entry " + std::to_string(index_.last_index())};
-    }
+    if (record.type != RecordType::kEntry) continue;
+    // Entries at or below the start were compacted; their segment is there for the sake of later ones. The
+    // oldest segment may also begin in the middle of a suffix that a later record of it truncates: such
+    // entries have lost those before them. If no truncation comes, recovery finds the gap at the end.
+    if (record.index <= index_.start().index || record.index > index_.last_index() + 1) continue;
     index_.append(record.term, segment.sequence, change.offset, record_bytes(record.payload_length));
     if (change.configuration) configurations_.emplace_back(record.index, std::move(*change.configuration));
   }
@@ -177,7 +176,6 @@ Status Replay::accept(const Segment& segment, std::vector<Change>& changes, cons
   expected_batch_++;
   accepted_end_ = end;
   last_batch_ = {segment.sequence, begin, end};
-  return Status::ok();
 }
 
 }  // namespace dqlite::raft

@@ -74,8 +74,8 @@ class Replay {
   Result<std::optional<Change>> read_record(const Segment& segment, SegmentReader& reader, uint64_t offset,
                                             Cursor& at);
   Status interpret(const Segment& segment, Change& change, ByteView payload, Cursor& at);
-  Status accept(const Segment& segment, std::vector<Change>& changes, const Cursor& at, uint64_t begin,
-                uint64_t end);
+  void accept(const Segment& segment, std::vector<Change>& changes, const Cursor& at, uint64_t begin,
+              uint64_t end);
 
   EntryIndex index_;
   std::vector<std::pair<Index, Configuration>> configurations_;

@@ -26,7 +26,13 @@ uint64_t next_random(uint64_t& state) {  // splitmix64
 }
 
 void copy_range(Bytes& to, const Bytes& from, uint64_t begin, uint64_t end) {
-  for (uint64_t i = begin; i < end && i < to.size(); i++) to[i] = i < from.size() ? from[i] : 0;
+  end = std::min<uint64_t>(end, to.size());
+  uint64_t known = std::clamp<uint64_t>(from.size(), begin, std::max(begin, end));
+  if (begin >= end) return;
+  std::copy(from.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(begin, from.size())),
+            from.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(known, from.size())),
+            to.begin() + static_cast<ptrdiff_t>(begin));
+  std::fill(to.begin() + static_cast<ptrdiff_t>(known), to.begin() + static_cast<ptrdiff_t>(end), uint8_t{0});
 }
 
 }  // namespace

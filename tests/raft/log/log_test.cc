@@ -186,13 +186,25 @@ TEST(Log, entries_are_read_while_others_are_written_and_dropped) {
       reads++;
     }
   });
-  for (int i = 0; i < 100 || reads < 20; i++) {
+  std::atomic<int> compactions{0};
+  std::thread compactor([&] {
+    while (!stop) {
+      Index last = node.log->last_index();
+      if (!node.compact_to(last - 25).is_ok()) wrong++;
+      compactions++;
+    }
+  });
+  for (int i = 0; i < 100 || reads < 20 || compactions < 20; i++) {
     CHECK(node.write(3, 1000).is_ok());
-    if (i % 5 == 0) CHECK(node.compact_to(node.log->last_index() - 25).is_ok());
+    if (i % 10 == 0) CHECK(node.vote(node.log->hard_state().term + 1, 1).is_ok());
   }
   stop = true;
   reader.join();
+  compactor.join();
   LONGS_EQUAL(0, wrong);
+  std::string text = node.text();
+  OPENS(node.reopen_after_power_loss());
+  STRCMP_EQUAL(text.c_str(), node.text().c_str());
 }
 
 // --- sizes ---
@@ -239,6 +251,17 @@ TEST(Log, compaction_keeps_what_a_truncation_needs) {
   std::string text = node.text();
   OPENS(node.reopen_after_power_loss());
   STRCMP_EQUAL(text.c_str(), node.text().c_str());
+}
+
+TEST(Log, compaction_may_leave_truncated_entries_without_those_before_them) {
+  OK(node.write(3, 3500));
+  OK(node.write(1));  // entry 4 begins the second segment
+  node.term = 2;
+  OK(node.replace_from(3, 4));
+  OK(node.compact_to(2));  // the first segment goes, and with it the old entry 3
+  LONGS_EQUAL(1, node.segments().size());
+  OPENS(node.reopen_after_power_loss());
+  LOG_IS("start 2/1 | vote 0/0 | 3@2#100 4@2#100 5@2#100 6@2#100");
 }
 
 TEST(Log, compaction_to_the_end_leaves_an_empty_log_that_goes_on) {

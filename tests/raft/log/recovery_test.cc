@@ -159,6 +159,22 @@ TEST(Recovery, A8_a_commit_index_never_names_an_entry_of_its_own_batch) {
   CHECK(first_part_alone_was_seen);
 }
 
+TEST(Recovery, A8_a_footer_before_a_truncation_does_not_count_what_replaces_its_entries_as_committed) {
+  uint64_t room =
+      node.options.segment_bytes - kSegmentHeaderBytes - kBeginBytes - 3 * kRecordHeaderBytes - kFooterBytes;
+  OK(node.write(1, room));
+  OK(node.write(1, 8));  // entries 1 and 2: the segment has no room but for its footer
+  Persist persist;
+  persist.truncate_from = 2;
+  persist.entries = {make_entry(2, 2, 100)};
+  persist.commit = 2;
+  OK(node.log->append({persist}));
+  LONGS_EQUAL(2, node.segments().size());
+  OPENS(node.reopen_after_power_loss());
+  LONGS_EQUAL(1, node.log->recovered().commit);
+  LONGS_EQUAL(2, node.log->term_at(2));
+}
+
 TEST(Recovery, A8_a_batch_whose_last_record_is_torn_leaves_no_part_of_itself) {
   OK(node.write(1));
   OK(node.write(3));
@@ -337,6 +353,22 @@ TEST(Recovery, D14_a_log_without_any_segment_is_damage) {
   OK(node.write(1));
   node.disk.drop_file(node.segments()[0]);
   DAMAGED("segment 1 of the log is missing");
+}
+
+TEST(Recovery, a_log_whose_oldest_segment_begins_too_late_is_damage) {
+  for (int i = 0; i < 5; i++) OK(node.write(1, 4000));
+  OK(node.compact_to(4));
+  OK(node.write(10, 4000));
+  // The state of before the compaction, with its first segment raised: as if a file had been taken for
+  // another.
+  DurableState state;
+  state.start.last = {1, 1};
+  state.first_segment = parse_segment_name(node.segments()[0].substr(5))->sequence;
+  state.first_batch = node.records()[0].header.batch;
+  StateFile file(node.disk, kDirectory);
+  CHECK(*file.load());
+  OK(file.save(state));
+  DAMAGED("the log begins behind entry 1");
 }
 
 TEST(Recovery, D17_truncate_suffix_then_crash_before_new_append) {
