@@ -15,93 +15,10 @@
 #include <string>
 #include <vector>
 
-#include "raft/core/core.h"
+#include "tests/raft/core/observer.h"
+#include "tests/raft/core/test_member.h"
 
 namespace dqlite::raft {
-
-// What one member's disk holds. `entries` begin right behind `start.last`.
-struct TestDisk {
-  HardState hard_state;
-  LogStart start;
-  std::vector<Entry> entries;
-  Index commit = 0;
-
-  [[nodiscard]] Index last_index() const { return start.last.index + entries.size(); }
-  [[nodiscard]] Term term_at(Index index) const;
-  void write(const Persist& persist);
-  [[nodiscard]] Recovered recovered() const;
-};
-
-// A state machine that can tell whether two members applied the same: a running hash, and the newest entry
-// per stream.
-struct TestMachine {
-  EntryId last;
-  uint64_t hash = 0;
-  std::map<uint64_t, EntryId> streams;
-};
-
-struct TestMember {
-  NodeId id = 0;
-  CoreOptions options;
-  TestDisk disk;
-  TestMachine durable_machine;  // survives a crash
-
-  // One life; gone with a crash.
-  std::unique_ptr<Core> core;
-  std::vector<Entry> log;  // everything behind disk.start as the core sees it: on disk or on its way
-  std::deque<Persist> writes;
-  TestMachine machine;
-  Index apply_to = 0;
-  std::vector<LogReadRequest> log_reads;
-  size_t log_reads_asked = 0;
-  std::optional<Message> install;
-  // What was last seen.
-  Term seen_term = 0;
-  Index seen_commit = 0;
-  bool seen_leading = false;
-
-  // Outcomes, for the test to look at.
-  std::vector<LeadershipEvent> leadership;
-  std::vector<ProposalOutcome> proposals;
-  std::vector<ReadOutcome> reads;
-  std::optional<Status> transfer;
-  std::optional<Status> poisoned;
-  std::vector<SnapshotRequest> snapshots;
-
-  // Scenarios: writes reach the disk at once unless this is set.
-  bool disk_held = false;
-  bool apply_held = false;
-};
-
-// Remembers what was promised and decided, over all members and lives.
-class Observer {
- public:
-  struct Committed {
-    Term term;
-    uint64_t payload_hash;
-    Term committed_in;  // the term of the member that was first seen to know it
-  };
-  void entry_appended(const Entry& entry, Term previous_term, NodeId member);
-  void became_leader(const TestMember& member);
-  void committed(const TestMember& member, Index index, const Entry& entry);
-  void applied(const TestMember& member, const Entry& entry);
-  void sent(const TestMember& member, const Message& message);
-  void fail(const std::string& what);
-
-  std::string violation;  // the first
-  std::map<Index, Committed> canonical;
-  Index highest_commit = 0;
-
- private:
-  struct Appended {
-    uint64_t payload_hash;
-    Term previous_term;
-  };
-  std::map<Term, NodeId> leaders_;
-  std::map<EntryId, Appended> entries_;
-  std::map<std::pair<NodeId, Term>, NodeId> votes_;
-  std::map<Index, uint64_t> state_hashes_;
-};
 
 // Commands of the tests: a text, or a change of a stream that names its base.
 SharedBytes command(const std::string& text);

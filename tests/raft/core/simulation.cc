@@ -19,7 +19,6 @@ void Simulation::Counts::add(const Counts& other) {
   proposals += other.proposals;
   refused_bases += other.refused_bases;
   membership_changes += other.membership_changes;
-  promotions += other.promotions;
   transfers += other.transfers;
   transfers_done += other.transfers_done;
   reads += other.reads;
@@ -27,7 +26,6 @@ void Simulation::Counts::add(const Counts& other) {
   snapshots += other.snapshots;
   installs += other.installs;
   log_reads += other.log_reads;
-  truncations += other.truncations;
 }
 
 Simulation::Simulation(uint64_t seed)
@@ -293,21 +291,20 @@ void Simulation::operate() {
 
 // A member comes to life when the entry that adds it is committed.
 void Simulation::create_joiners() {
-  for (const auto& [id, m] : std::map<NodeId, TestMember*>([this] {
-         std::map<NodeId, TestMember*> all;
-         for (auto& [member_id, owned] : members) all[member_id] = owned.get();
-         return all;
-       }())) {
+  std::map<NodeId, CoreOptions> joiners;
+  for (const auto& [id, m] : members) {
     if (!m->core || m->poisoned) continue;
     const auto committed = m->core->log_start_at(m->core->commit_index());
     if (!committed) continue;
     for (const Member& member : committed.value().configuration.members) {
-      if (members.contains(member.id)) continue;
-      TestMember& joiner = add_blank(member.id);
-      joiner.options = m->options;
-      joiner.options.self = member.id;
-      Cluster::restart(member.id);
+      if (!members.contains(member.id)) joiners[member.id] = m->options;
     }
+  }
+  for (auto& [id, options] : joiners) {
+    TestMember& joiner = add_blank(id);
+    joiner.options = options;
+    joiner.options.self = id;
+    Cluster::restart(id);
   }
 }
 
@@ -378,7 +375,7 @@ bool Simulation::can_spare(NodeId frozen) const {
   return true;
 }
 
-std::string Simulation::live() {
+void Simulation::calm() {
   heal();
   frozen_.clear();
   for (auto& [id, m] : members) {
@@ -388,28 +385,47 @@ std::string Simulation::live() {
   if (chance(400) && can_spare(candidate)) frozen_.insert(candidate);
   shape_ = {};
   shape_.disk_speed = 1000;
+}
 
-  Index target = 0;  // 0: nothing proposed yet
-  uint64_t stable = 0;
-  for (int ticks = 0; ticks < 3000; ticks++) {
+// One tick of every clock, and all that follows from it.
+void Simulation::calm_tick() {
+  for (auto& [id, m] : members) {
+    if (!frozen_.contains(id)) tick(id);
+  }
+  for (int round = 0; round < 50 && (round == 0 || !network.empty()); round++) {
+    for (size_t left = network.size(); left > 0; left--) {
+      const Message message = std::move(network.front());
+      network.pop_front();
+      if (!frozen_.contains(message.to)) deliver(message);
+    }
     for (auto& [id, m] : members) {
-      if (!frozen_.contains(id)) tick(id);
+      if (frozen_.contains(id)) continue;
+      while (!m->writes.empty()) write_one(*m);
+      move_disks(*m);
     }
-    for (int round = 0; round < 50 && (round == 0 || !network.empty()); round++) {
-      for (size_t left = network.size(); left > 0; left--) {
-        const Message message = std::move(network.front());
-        network.pop_front();
-        if (!frozen_.contains(message.to)) deliver(message);
-      }
-      for (auto& [id, m] : members) {
-        if (frozen_.contains(id)) continue;
-        while (!m->writes.empty()) write_one(*m);
-        move_disks(*m);
-      }
-    }
-    after_step();
+  }
+  after_step();
+}
+
+// Everybody the leader replicates to has applied `target`, and who wants to vote does.
+bool Simulation::is_everywhere(const TestMember& leading, Index target) const {
+  if (leading.core->applied_index() < target) return false;
+  for (const Member& other : leading.core->configuration().members) {
+    if (other.role == MemberRole::kSpare || frozen_.contains(other.id)) continue;
+    if (members.at(other.id)->core->applied_index() < target) return false;
+    if (other.role == MemberRole::kStandby && other.promote) return false;
+  }
+  return true;
+}
+
+std::string Simulation::live() {
+  calm();
+  Index target = 0;  // 0: nothing proposed yet
+  int stable = 0;
+  for (int ticks = 0; ticks < 3000; ticks++) {
+    calm_tick();
     if (!observer.violation.empty()) return observer.violation;
-    // Progress: a command proposed now is applied by everybody the leader replicates to.
+    // Progress: a command proposed now is applied by everybody, and it stays so.
     const NodeId lead = leader();
     if (lead == 0 || frozen_.contains(lead)) {
       target = 0;
@@ -419,50 +435,32 @@ std::string Simulation::live() {
     if (target == 0) {
       m.core->propose({.id = next_id_++, .payload = command("live")});
       collect(m);
-      if (!m.proposals.back().status) continue;
-      target = m.proposals.back().entry.index;
+      if (m.proposals.back().status) target = m.proposals.back().entry.index;
       continue;
     }
-    bool everywhere = m.core->applied_index() >= target;
-    for (const Member& other : m.core->configuration().members) {
-      if (other.role == MemberRole::kSpare || frozen_.contains(other.id)) continue;
-      everywhere = everywhere && member(other.id).core->applied_index() >= target;
-      everywhere = everywhere && !(other.role == MemberRole::kStandby && other.promote);
-    }
-    if (!everywhere) {
-      stable = 0;
-      continue;
-    }
-    if (++stable > 3 * kElectionTicks) {
-      counts_.promotions += static_cast<int>(m.core->configuration().voter_count());
-      return {};
-    }
+    stable = is_everywhere(m, target) ? stable + 1 : 0;
+    if (stable > 3 * kElectionTicks) return {};
   }
-  std::string state = "no progress:";
-  for (const Message& x : network)
-    state +=
-        " msg" + std::to_string(x.from) + ">" + std::to_string(x.to) + ":" + std::to_string(x.body.index());
+  return describe();
+}
 
+std::string Simulation::describe() const {
+  std::string state = "no progress:";
   for (const auto& [id, m] : members) {
     state += " [" + std::to_string(id) + (frozen_.contains(id) ? " frozen" : "") + " role " +
              std::to_string(static_cast<int>(m->core->role())) + " term " + std::to_string(m->core->term()) +
-             " last " + std::to_string(m->core->last().index) + "/" + std::to_string(m->core->last().term) +
-             " commit " + std::to_string(m->core->commit_index()) + " applied " +
-             std::to_string(m->core->applied_index()) + " voters";
-    for (const Member& other : m->core->configuration().members) {
+             " last " + name(m->core->last()) + " commit " + std::to_string(m->core->commit_index()) +
+             " applied " + std::to_string(m->core->applied_index()) + " members";
+    for (const PeerStatus& peer : m->core->peers()) {
+      const Member& other = peer.member;
       state += " " + std::to_string(other.id) +
                (other.role == MemberRole::kVoter   ? "v"
                 : other.role == MemberRole::kSpare ? "s"
                 : other.promote                    ? "p"
                                                    : "-");
+      state += ":" + std::to_string(peer.match);
     }
-    state += " peers";
-    for (const PeerStatus& peer : m->core->peers()) {
-      state += " " + std::to_string(peer.member.id) + ":" + std::to_string(peer.match) + "," +
-               std::to_string(peer.ticks_since_contact);
-    }
-    state += " snapshots " + std::to_string(m->snapshots.size()) + (m->install ? " install" : "") +
-             " reads " + std::to_string(m->log_reads.size()) + "]";
+    state += "]";
   }
   return state;
 }

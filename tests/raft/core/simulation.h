@@ -23,8 +23,8 @@ class Simulation : private Cluster {
   // How often something happened: a simulation in which nothing does proves nothing.
   struct Counts {
     int elections = 0, commits = 0, crashes = 0, proposals = 0, refused_bases = 0, membership_changes = 0,
-        promotions = 0, transfers = 0, transfers_done = 0, reads = 0, reads_done = 0, snapshots = 0,
-        installs = 0, log_reads = 0, truncations = 0;
+        transfers = 0, transfers_done = 0, reads = 0, reads_done = 0, snapshots = 0, installs = 0,
+        log_reads = 0;
     void add(const Counts& other);
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -58,7 +58,11 @@ class Simulation : private Cluster {
   void create_joiners();
   void after_step();
   [[nodiscard]] bool can_spare(NodeId frozen) const;
+  void calm();
+  void calm_tick();
+  [[nodiscard]] bool is_everywhere(const TestMember& leading, Index target) const;
   std::string live();
+  [[nodiscard]] std::string describe() const;
 
   Random random_;
   Shape shape_;
