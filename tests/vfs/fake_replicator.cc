@@ -48,6 +48,8 @@ void FakeReplicator::run() {
     Step step = std::move(queue_.front());
     queue_.pop_front();
     busy_ = true;
+    if (!step.action)
+      committed_ = step.index;  // with the same look at the queue: it cannot be overwritten now
     lock.unlock();
     if (step.action) {
       step.action();
@@ -65,7 +67,6 @@ void FakeReplicator::commit(const Step& step) {
   {
     std::lock_guard lock(mutex_);
     entry = log_[step.index - 1];
-    committed_ = step.index;
   }
   if (entry.payload != nullptr) {
     std::optional<uint64_t> own = step.own != 0 ? std::optional<uint64_t>(step.own) : std::nullopt;
