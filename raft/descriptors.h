@@ -1,9 +1,9 @@
 // The descriptors that a node holds, so that a forked child can close them.
 //
-// A child inherits sockets, the listening port, the epoll set and the log's files, and keeps them alive after the parent
-// died [B6]. It cannot ask their owners: any list may be in the middle of a change at the moment of the fork, under a lock
-// that nobody will ever release. So each descriptor is noted here in a table of atomics. `add` and `remove` on any
-// thread; `close_all` in the child alone.
+// A child inherits sockets, the listening port, the epoll set and the log's files, and keeps them alive after
+// the parent died [B6]. It cannot ask their owners: any list may be in the middle of a change at the moment
+// of the fork, under a lock that nobody will ever release. So each descriptor is noted here in a table of
+// atomics. `add` and `remove` on any thread; `close_all` in the child alone.
 #pragma once
 
 #include <array>

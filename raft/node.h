@@ -1,10 +1,10 @@
 // A member of a cluster, alive: the Raft core with its threads, its log and its network.
 //
-// One per node directory and process. `open` starts the threads: the loop (libuv: network, timers, core), the log writer,
-// the applier, and the reader (old log records, snapshots). Every public method may be called from any application
-// thread; none of them runs the core itself: they post to the loop and, where they say so, wait with a deadline.
-// Nothing here throws, writes to stdout or stderr, or calls SQLite. A fault poisons the node: it stops acknowledging,
-// tells the state machine, and every later call fails with that sentence.
+// One per node directory and process. `open` starts the threads: the loop (libuv: network, timers, core), the
+// log writer, the applier, and the reader (old log records, snapshots). Every public method may be called
+// from any application thread; none of them runs the core itself: they post to the loop and, where they say
+// so, wait with a deadline. Nothing here throws, writes to stdout or stderr, or calls SQLite. A fault poisons
+// the node: it stops acknowledging, tells the state machine, and every later call fails with that sentence.
 #pragma once
 
 #include <chrono>
@@ -24,18 +24,19 @@ using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
 struct NodeOptions {
-  std::string directory;        // the node's own: holds identity, lock, state and log
-  std::string listen;           // host:port; empty: a cluster of one without network
+  std::string directory;  // the node's own: holds identity, lock, state and log
+  std::string listen;     // host:port; empty: a cluster of one without network
   int tick_ms = 50;
   int heartbeat_ticks = 2;
   int election_ticks = 20;
-  uint64_t log_tail_bytes = 256ULL << 20;  // kept behind the state machine's durable point for lagging followers
+  uint64_t log_tail_bytes =
+      256ULL << 20;  // kept behind the state machine's durable point for lagging followers
   uint64_t segment_bytes = 8 << 20;
 };
 
 enum class Standing : uint8_t {
-  kNew,       // member of no cluster: may bootstrap or join
-  kJoining,   // a join was begun and has not ended
+  kNew,      // member of no cluster: may bootstrap or join
+  kJoining,  // a join was begun and has not ended
   kLeader,
   kFollower,  // a leader is known
   kLeaderless,
@@ -47,8 +48,8 @@ struct MemberStatus {
   Member member;
   bool is_leader = false;
   bool is_self = false;
-  Index match_index = 0;        // leader only
-  int64_t last_contact_ms = -1; // -1: never or unknown here
+  Index match_index = 0;         // leader only
+  int64_t last_contact_ms = -1;  // -1: never or unknown here
 };
 
 struct NodeStatus {
@@ -65,43 +66,43 @@ struct NodeStatus {
   uint64_t log_bytes = 0;
   uint64_t sync_count = 0;
   uint64_t messages_sent = 0;
-  std::string listening_on;     // the bound address; empty without network
-  std::string fault;            // the poisoning sentence, or empty
-  std::string warning;          // what is in the way just now (a join that waits, a full disk), or empty
+  std::string listening_on;  // the bound address; empty without network
+  std::string fault;         // the poisoning sentence, or empty
+  std::string warning;       // what is in the way just now (a join that waits, a full disk), or empty
   std::vector<MemberStatus> members;
 };
 
 class Node {
  public:
-  // Opens the directory, recovers the log, starts the threads, and returns when the state machine has applied every
-  // entry known to be committed. `machine` outlives the node. The identity's `listen` and `timeout_ms` are brought up
-  // to date by the caller through `IdentityFile::save` before.
-  static Result<std::unique_ptr<Node>> open(const NodeOptions& options, std::unique_ptr<IdentityFile> identity,
-                                            StateMachine& machine);
+  // Opens the directory, recovers the log, starts the threads, and returns when the state machine has applied
+  // every entry known to be committed. `machine` outlives the node. The identity's `listen` and `timeout_ms`
+  // are brought up to date by the caller through `IdentityFile::save` before.
+  static Result<std::unique_ptr<Node>> open(const NodeOptions& options,
+                                            std::unique_ptr<IdentityFile> identity, StateMachine& machine);
   // Node objects are leaked on purpose in a host process; only tests destroy them, after `stop`.
   virtual ~Node() = default;
 
   // --- life of the cluster; each waits until done or `deadline` ---
-  // Makes this new node the first member of a new cluster. `adopted`: the state machine already holds a state that is
-  // not in the log, so the log starts behind `{1, 1}` and every joiner needs a snapshot [B8].
+  // Makes this new node the first member of a new cluster. `adopted`: the state machine already holds a state
+  // that is not in the log, so the log starts behind `{1, 1}` and every joiner needs a snapshot [B8].
   virtual Status bootstrap(bool adopted, Deadline deadline) = 0;
   // Joins the cluster of which `address` is any member: stores the target before the request leaves, follows
-  // redirects, retries while the target is new or has no leader, and returns when this node is a member, has the
-  // leader's commit index of that moment applied, and (unless the deadline ends first) votes. Idempotent.
+  // redirects, retries while the target is new or has no leader, and returns when this node is a member, has
+  // the leader's commit index of that moment applied, and (unless the deadline ends first) votes. Idempotent.
   virtual Status join(const std::string& address, Deadline deadline) = 0;
-  // Hands leadership over if this node leads, says goodbye, and ends the threads as far as the deadline allows. Safe
-  // at process exit and from inside a statement: never joins a thread past the deadline.
+  // Hands leadership over if this node leads, says goodbye, and ends the threads as far as the deadline
+  // allows. Safe at process exit and from inside a statement: never joins a thread past the deadline.
   virtual void stop(Deadline deadline) = 0;
 
   // --- the state machine's proposals ---
-  // Never waits. The fate comes through `StateMachine::apply` or `proposal_dropped`. Ids are the caller's own, unique in
-  // this process.
+  // Never waits. The fate comes through `StateMachine::apply` or `proposal_dropped`. Ids are the caller's
+  // own, unique in this process.
   virtual void propose(Proposal proposal) = 0;
-  // A command that depends on nothing, proposed by whoever leads now: forwarded if that is another node. Returns
-  // the index at which it was committed.
+  // A command that depends on nothing, proposed by whoever leads now: forwarded if that is another node.
+  // Returns the index at which it was committed.
   virtual Result<Index> propose_anywhere(SharedBytes payload, Deadline deadline) = 0;
-  // Confirms that this node leads `term` with a ReadIndex round begun after the call (not the applied state: a leader
-  // that published everything it acknowledged needs no more).
+  // Confirms that this node leads `term` with a ReadIndex round begun after the call (not the applied state:
+  // a leader that published everything it acknowledged needs no more).
   virtual Status confirm_leadership(Term term, Deadline deadline) = 0;
   // The durable point rose: the log's prefix may be dropped. Never waits.
   virtual void durable_point_moved() = 0;
@@ -109,14 +110,14 @@ class Node {
   // --- waiting and looking ---
   // Until entries up to `index` are applied here.
   virtual Status wait_applied(Index index, Deadline deadline) = 0;
-  // Until what this node's log held when it was opened is committed and applied: before that it may know less than
-  // it acknowledged in its last life [A2].
+  // Until what this node's log held when it was opened is committed and applied: before that it may know less
+  // than it acknowledged in its last life [A2].
   virtual Status wait_caught_up(Deadline deadline) = 0;
-  [[nodiscard]] virtual bool is_caught_up() const = 0;   // cheap; true for ever once true
+  [[nodiscard]] virtual bool is_caught_up() const = 0;  // cheap; true for ever once true
   // Until a leader is known (or this node is one), or it is clear that there is none to wait for.
   virtual Status wait_leader(Deadline deadline) = 0;
-  [[nodiscard]] virtual Standing standing() const = 0;   // cheap: one atomic load
-  [[nodiscard]] virtual Index durable_index() const = 0; // cheap; min(durable, committed)
+  [[nodiscard]] virtual Standing standing() const = 0;    // cheap: one atomic load
+  [[nodiscard]] virtual Index durable_index() const = 0;  // cheap; min(durable, committed)
   [[nodiscard]] virtual NodeStatus status() const = 0;
 
   // In a forked child: closes every descriptor; nothing else works afterwards.

@@ -74,7 +74,8 @@ class Database {
   Result<SharedPage> newest_page(uint32_t page_number);
 
   // --- the applier thread ---
-  // CREATE was committed, or a copy arrives whose content is newer than `index`: the file gets its first record.
+  // CREATE was committed, or a copy arrives whose content is newer than `index`: the file gets its first
+  // record.
   Status create(uint64_t id, uint32_t page_size, uint64_t index, uint64_t term);
   // Returns the sequence of the last frame.
   uint64_t publish(const std::vector<PageImage>& frames, const CommitMark& mark);

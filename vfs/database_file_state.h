@@ -16,8 +16,8 @@
 
 namespace dqlite::vfs {
 
-// How long an open or an adoption waits for other programs to let go of the file. Enough for a rollback that a stock
-// connection has begun; who means to keep the file longer is named in the sentence.
+// How long an open or an adoption waits for other programs to let go of the file. Enough for a rollback that
+// a stock connection has begun; who means to keep the file longer is named in the sentence.
 constexpr auto kOpenPatience = std::chrono::milliseconds(500);
 // Adjacent pages are read and written in runs of at most this many bytes.
 constexpr size_t kRunBytes = 256 * 1024;

@@ -1,8 +1,8 @@
 // The operating system's files as the databases need them, and the seam at which tests inject faults.
 //
-// The same idea as raft/log/disk.h, kept apart because the two rooms do not know each other, and because this side needs
-// what SQLite's own locking asks for: open-file-description locks and one descriptor per inode for the life of the process.
-// Calls block. A File may be read by several threads at once.
+// The same idea as raft/log/disk.h, kept apart because the two rooms do not know each other, and because this
+// side needs what SQLite's own locking asks for: open-file-description locks and one descriptor per inode for
+// the life of the process. Calls block. A File may be read by several threads at once.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,14 @@ enum class LockKind : uint8_t { kNone, kRead, kWrite };
 class DataFile {
  public:
   virtual ~DataFile() = default;
-  virtual Result<size_t> read(uint64_t offset, std::span<uint8_t> out) = 0;  // fewer bytes at the end of the file
+  virtual Result<size_t> read(uint64_t offset,
+                              std::span<uint8_t> out) = 0;  // fewer bytes at the end of the file
   virtual Status write(uint64_t offset, ByteView bytes) = 0;
   virtual Status truncate(uint64_t size) = 0;
   virtual Status sync() = 0;  // fsync: data and size; a failure is final
   virtual Result<FileStamp> stamp() = 0;
-  // Sets this descriptor's lock on a byte range at once, or kBusy. The lock outlives other descriptors of the file.
+  // Sets this descriptor's lock on a byte range at once, or kBusy. The lock outlives other descriptors of the
+  // file.
   virtual Status lock(uint64_t offset, uint64_t length, LockKind kind) = 0;
 };
 

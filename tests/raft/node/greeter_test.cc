@@ -2,7 +2,6 @@
 #include "raft/node/greeter.h"
 
 #include "raft/node/completion.h"
-
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;
