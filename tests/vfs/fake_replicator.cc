@@ -9,10 +9,14 @@ FakeReplicator::FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log
     : databases_(databases), log_(std::move(log)) {
   databases_.attach(*this);
   for (size_t i = 0; i < log_.size(); i++) {
-    term_ = log_[i].term;
-    committed_ = i + 1;
-    applied_ = i + 1;
-    note_newest(log_[i], i + 1);
+    {
+      // The checkpoint thread asks already: what is replayed may request one.
+      std::lock_guard lock(mutex_);
+      term_ = log_[i].term;
+      committed_ = i + 1;
+      applied_ = i + 1;
+      note_newest(log_[i], i + 1);
+    }
     if (log_[i].payload != nullptr) {
       Status status = databases_.apply(i + 1, log_[i].term, *log_[i].payload, std::nullopt);
       if (!status) queue_.push_back({0, 0, [status, this] { databases_.failed(status); }});
