@@ -3,7 +3,8 @@
 #
 #   tests/run.sh                all of it
 #   tests/run.sh --quick        the build, the unit tests and the scripts for the sqlite3 shell
-#   tests/run.sh --long         all of it, with many more rounds of the tests that crash processes
+#   tests/run.sh --long         besides, the thread sanitizer, clang and clang-tidy, and many more rounds of the
+#                               tests that crash processes: about half an hour on two cores
 #   tests/run.sh --only NAME    one step (may be given again): see the list at the end of this file
 #
 # One line per step; what a step printed is in build/test-logs/NAME.log, and is shown if the step fails.
@@ -26,12 +27,16 @@ LOGS=$ROOT/build/test-logs
 passed=0
 failed=0
 
-# wanted NAME QUICK: is this step to be run? QUICK: 'quick' if it belongs to --quick.
+# wanted NAME KIND: is this step to be run? KIND: the shortest run that it belongs to (quick, full or long).
 wanted() {
   if [ ${#only[@]} -gt 0 ]; then
     [[ " ${only[*]} " == *" $1 "* ]]
   else
-    [ "$length" != quick ] || [ "$2" = quick ]
+    case $length in
+      quick) [ "$2" = quick ] ;;
+      normal) [ "$2" != long ] ;;
+      long) true ;;
+    esac
   fi
 }
 
@@ -123,7 +128,7 @@ mkdir -p "$LOGS"
 start=$SECONDS
 steps_run=()
 install_missing "${BUILD_PACKAGES[@]}"
-wanted format full || wanted thread full || wanted tidy full && install_missing "${CHECK_PACKAGES[@]}"
+wanted format full || wanted thread long || wanted tidy long && install_missing "${CHECK_PACKAGES[@]}"
 
 rounds=20
 [ "$length" = long ] && rounds=200
@@ -135,8 +140,8 @@ step format  full  "clang-format"                                              c
 step example full  "examples/cluster.sh, twice in a row"                       example
 step process full  "real processes: kill -9, fork, hand-over, the library"      tests/process/run.py --rounds $rounds
 step address full  "unit tests under the address and undefined sanitizers"     address_tests
-step thread  full  "build with clang -Wthread-safety; vfs and raft under its sanitizer" thread_tests
-step tidy    full  "clang-tidy"                                                check_style
+step thread  long  "build with clang -Wthread-safety; vfs and raft under its sanitizer" thread_tests
+step tidy    long  "clang-tidy"                                                check_style
 
 [ ${#steps_run[@]} -gt 0 ] || fail "no step is called ${only[*]}"
 echo "in $((SECONDS - start)) s"
