@@ -119,7 +119,10 @@ sys.stdin.readline()
             self.assertEqual("leader\n", ready[0][0].fileobj.readline())
 
     def test_ctrl_c_reaches_the_program_and_not_the_node(self):
+        # A test run that is a shell's background job inherits SIGINT ignored, and Python then installs no handler.
         process = self.start("""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 node = connect("file:n1/app.db?vfs=dqlite")
 node.execute("CREATE TABLE t(x)")
 try:
