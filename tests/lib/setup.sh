@@ -23,10 +23,8 @@ fail() {
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
   else
-    fail "Not root and no sudo here. Please run as root: $*"
+    sudo "$@"
   fi
 }
 
@@ -47,6 +45,8 @@ install_missing() {
     fi
   done
   [ ${#missing[@]} -eq 0 ] && return
+  [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+    fail "Neither root nor sudo here. Please run as root: apt-get install ${missing[*]}"
   echo "Installing Debian packages: ${missing[*]}"
   log=$(mktemp)
   # The package lists are fetched only if the ones at hand do not do: absent, or older than the archive.
