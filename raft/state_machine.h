@@ -44,7 +44,8 @@ class StateMachine {
   // This node leads `term`, and everything up to that term's no-op is applied.
   virtual void leadership_gained(Term term) = 0;
   virtual void leadership_lost() = 0;
-  // Became no entry, or an entry that was overwritten: it certainly has no effect. Code says why.
+  // Became no entry, or an entry that was overwritten: it certainly has no effect, and the code says why.
+  // Except kUnknown: a snapshot replaced the state before the entry's fate was known here.
   virtual void proposal_dropped(ProposalId id, const Status& reason) = 0;
   // The node stopped acknowledging for good: every waiter must be woken.
   virtual void poisoned(const Status& reason) = 0;

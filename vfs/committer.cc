@@ -168,7 +168,13 @@ void Committer::drop(uint64_t id, const Status& reason) {
   lock.unlock();
   give_back(*pending);
   lock.lock();
-  finish(pending, {Code::kNotCommitted, "the transaction was not committed: " + reason.sentence()});
+  // A snapshot may have replaced the state before the entry's fate was known here: then nobody may be told
+  // that the transaction certainly had no effect.
+  const bool unknown = reason.code() == Code::kUnknown;
+  finish(pending,
+         {unknown ? Code::kUnknown : Code::kNotCommitted,
+          (unknown ? "the outcome of the transaction is unknown: " : "the transaction was not committed: ") +
+              reason.sentence()});
 }
 
 void Committer::drop_all(const Status& reason) {

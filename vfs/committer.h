@@ -54,6 +54,7 @@ class Committer {
   Result<bool> settle(uint64_t id, uint64_t index, uint64_t term);
   // The same for an entry that took effect like anybody else's (a CREATE): only its waiter is woken.
   void settled_elsewhere(uint64_t id);
+  // Certainly without effect, unless `reason` is kUnknown.
   void drop(uint64_t id, const Status& reason);
   void drop_all(const Status& reason);
 

@@ -159,6 +159,17 @@ TEST(Committer, a_dropped_proposal_is_certainly_not_committed) {
   CHECK_FALSE(*committer->settle(proposal.id, 50, 7));  // nobody's any more
 }
 
+TEST(Committer, A7_a_proposal_whose_fate_a_snapshot_hides_is_unknown_and_not_called_uncommitted) {
+  std::future<Status> status = commit(5);
+  ReplicatedProposal proposal = desk.wait_for(0);
+  committer->drop(proposal.id, {Code::kUnknown, "a snapshot replaced the state"});
+  CHECK_TRUE(turn_is_free());
+  Status told = status.get();
+  CHECK_TRUE(told.code() == Code::kUnknown);
+  STRCMP_CONTAINS("overwritten", told.sentence().c_str());
+  CHECK_FALSE(*committer->settle(proposal.id, 50, 7));  // nobody's any more
+}
+
 TEST(Committer, a_time_out_is_unknown_and_the_turn_stays_until_the_outcome_is_known) {
   std::future<Status> status = commit(5, std::chrono::milliseconds(1));
   CHECK_TRUE(status.get().code() == Code::kUnknown);
