@@ -166,7 +166,7 @@ TEST(Committer, A7_a_proposal_whose_fate_a_snapshot_hides_is_unknown_and_not_cal
   CHECK_TRUE(turn_is_free());
   Status told = status.get();
   CHECK_TRUE(told.code() == Code::kUnknown);
-  STRCMP_CONTAINS("overwritten", told.sentence().c_str());
+  STRCMP_CONTAINS("a snapshot replaced the state", told.sentence().c_str());
   CHECK_FALSE(*committer->settle(proposal.id, 50, 7));  // nobody's any more
 }
 
