@@ -13,7 +13,7 @@ namespace {
 constexpr char kRecordMagic[] = "dqliteR1";
 constexpr char kEndMagic[] = "dqliteE1";
 constexpr size_t kMagicSize = 8;
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kRecordVersion = 1;
 constexpr size_t kBlockSize = 4096;
 constexpr size_t kEndSize = kMagicSize + 4 * 8 + 8;
 
@@ -46,7 +46,7 @@ std::optional<uint64_t> database_of(const std::string& name) {
 Bytes encode_record(const CheckpointRecord& record) {
   Bytes body;
   codec::Writer fields(body);
-  fields.u32(kVersion);
+  fields.u32(kRecordVersion);
   fields.u64(record.database);
   fields.text(record.name);
   fields.u32(record.page_size);
@@ -79,9 +79,9 @@ Result<CheckpointRecord> decode_record(ByteView bytes) {
   }
   codec::Reader fields(body);
   uint32_t version = fields.u32();
-  if (version != kVersion) {
+  if (version != kRecordVersion) {
     return Status(Code::kUnsupported, "it has version " + std::to_string(version) +
-                                          ", this build knows version " + std::to_string(kVersion) +
+                                          ", this build knows version " + std::to_string(kRecordVersion) +
                                           ": start a newer build of this extension");
   }
   CheckpointRecord record;

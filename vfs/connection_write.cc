@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "codec/big_endian.h"
 #include "codec/page.h"
 #include "vfs/connection.h"
 #include "vfs/connection_registry.h"
@@ -23,15 +24,6 @@ struct Refused {
   const Connection* owner = nullptr;  // a key, never followed
 };
 thread_local Refused refused;
-
-uint32_t big_endian(const uint8_t* bytes) {
-  return static_cast<uint32_t>(bytes[0]) << 24 | static_cast<uint32_t>(bytes[1]) << 16 |
-         static_cast<uint32_t>(bytes[2]) << 8 | bytes[3];
-}
-
-void put_big_endian(uint8_t* bytes, uint32_t value) {
-  for (int i = 0; i < 4; i++) bytes[i] = static_cast<uint8_t>(value >> (24 - 8 * i));
-}
 
 }  // namespace
 
@@ -395,8 +387,8 @@ int Connection::wal_read(void* out, int amount, sqlite3_int64 offset) {
                                    " is gone: the copy was replaced by a newer one; read again");
   }
   if (within == 0 && size == page + kFrameHeaderBytes) {
-    put_big_endian(bytes, page_number);
-    put_big_endian(bytes + 4, truncate);
+    codec::put_big_endian(bytes, page_number);
+    codec::put_big_endian(bytes + 4, truncate);
     std::memcpy(bytes + kFrameHeaderBytes, content->data(), page);
     return SQLITE_OK;
   }
@@ -413,7 +405,7 @@ int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
   auto size = static_cast<size_t>(amount);
   if (offset == 0 && size == kWalHeaderBytes) {
     // Written before the first frame of an empty database: tells its page size (walformat.html 1.2).
-    pending_page_size_ = big_endian(bytes + 8);
+    pending_page_size_ = codec::get_big_endian(bytes + 8);
     return SQLITE_OK;
   }
   uint32_t page = page_size();
@@ -428,7 +420,7 @@ int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
   if (within == 0 && size == kFrameHeaderBytes) {
     // Opens a frame, or rewrites the checksums of one that is closed: only page data that follows tells
     // which.
-    open_header_ = {number, big_endian(bytes), big_endian(bytes + 4)};
+    open_header_ = {number, codec::get_big_endian(bytes), codec::get_big_endian(bytes + 4)};
     return SQLITE_OK;
   }
   if (within != kFrameHeaderBytes || size != page || slot > pending_.size()) {

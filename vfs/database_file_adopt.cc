@@ -8,10 +8,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string text(uint64_t value) {
-  return std::to_string(value);
-}
-
 }  // namespace
 
 // The first record. An adopted file gets a checkpoint's header before it, through a journal: until the record
@@ -20,10 +16,11 @@ Status DatabaseFile::State::adopt(const CheckpointRecord& first) {
   if (record.database != 0 || first.database == 0 || (first.index == 0 && !found.empty) ||
       !codec::is_page_size(first.page_size) || first.page_count != found.page_count ||
       (!found.empty && first.page_size != found.page_size)) {
-    return {Code::kInvalid, "the first record of " + path + " (database " + text(first.database) +
-                                ", index " + text(first.index) + ") speaks of " + text(first.page_count) +
-                                " pages of " + text(first.page_size) + " bytes, found " +
-                                text(found.page_count) + " of " + text(found.page_size)};
+    return {Code::kInvalid, "the first record of " + path + " (database " + std::to_string(first.database) +
+                                ", index " + std::to_string(first.index) + ") speaks of " +
+                                std::to_string(first.page_count) + " pages of " +
+                                std::to_string(first.page_size) + " bytes, found " +
+                                std::to_string(found.page_count) + " of " + std::to_string(found.page_size)};
   }
   // A stock connection in WAL mode holds SHARED as long as it lives and never asks for RESERVED.
   if (Status status = lock->take_exclusive(Clock::now() + kOpenPatience); !status) return status;
@@ -66,8 +63,9 @@ Status DatabaseFile::State::check_adopted(const CheckpointRecord& first) {
     end_copy(first.page_size, first.page_count, std::move(*summed));
   }
   if (uint64_t total = sums.total(); total != first.checksum) {
-    return {Code::kInvalid, "the first record of " + path + " has the checksum " + text(first.checksum) +
-                                ", its pages add up to " + text(total)};
+    return {Code::kInvalid, "the first record of " + path + " has the checksum " +
+                                std::to_string(first.checksum) + ", its pages add up to " +
+                                std::to_string(total)};
   }
   return Status::ok();
 }

@@ -10,10 +10,6 @@
 namespace dqlite::vfs {
 namespace {
 
-std::string text(uint64_t value) {
-  return std::to_string(value);
-}
-
 // The pages whose old content has to be kept: those that are overwritten or cut off, and page 1 for its
 // stamp.
 std::vector<uint32_t> pages_to_journal(const CheckpointRecord& base, const CheckpointRecord& next,
@@ -85,14 +81,15 @@ Status DatabaseFile::State::check_next(const CheckpointRecord& next) const {
   if (record.database == 0)
     return {Code::kInvalid, path + " has no checkpoint record yet: establish the first one"};
   if (next.database != record.database || next.name != record.name || next.index <= record.index) {
-    return {Code::kInvalid, "a checkpoint of " + path + " (database " + text(record.database) + " at index " +
-                                text(record.index) + ") cannot lead to database " + text(next.database) +
-                                ", \"" + next.name + "\", at index " + text(next.index)};
+    return {Code::kInvalid, "a checkpoint of " + path + " (database " + std::to_string(record.database) +
+                                " at index " + std::to_string(record.index) + ") cannot lead to database " +
+                                std::to_string(next.database) + ", \"" + next.name + "\", at index " +
+                                std::to_string(next.index)};
   }
   if (!codec::is_page_size(next.page_size) ||
       (record.page_count != 0 && next.page_size != record.page_size)) {
     return {Code::kInvalid, "a checkpoint of " + path + " cannot change the page size from " +
-                                text(record.page_size) + " to " + text(next.page_size)};
+                                std::to_string(record.page_size) + " to " + std::to_string(next.page_size)};
   }
   return Status::ok();
 }
@@ -103,10 +100,11 @@ Status DatabaseFile::State::check_pages(const CheckpointRecord& next,
   for (const PageImage& page : pages) {
     if (page.number <= last || page.number > next.page_count || !page.bytes ||
         page.bytes->size() != next.page_size) {
-      return {Code::kInvalid, "page " + text(page.number) + " of a checkpoint of " + path + " to " +
-                                  text(next.page_count) + " pages is out of order, out of range or not " +
-                                  text(next.page_size) + " bytes long (the one before it is " + text(last) +
-                                  ")"};
+      return {Code::kInvalid, "page " + std::to_string(page.number) + " of a checkpoint of " + path + " to " +
+                                  std::to_string(next.page_count) +
+                                  " pages is out of order, out of range or not " +
+                                  std::to_string(next.page_size) + " bytes long (the one before it is " +
+                                  std::to_string(last) + ")"};
     }
     last = page.number;
   }
@@ -144,9 +142,9 @@ Result<NewPages> DatabaseFile::State::compare_all(const CheckpointRecord& next, 
 // lost.
 Status DatabaseFile::State::check_sums(const CheckpointRecord& next, const PageSums& after) const {
   if (uint64_t total = after.total(); total != next.checksum) {
-    return {Code::kCorrupt, "the pages for the checkpoint of " + path + " at index " + text(next.index) +
-                                " add up to " + text(total) + ", expected " + text(next.checksum) +
-                                "; nothing was written"};
+    return {Code::kCorrupt, "the pages for the checkpoint of " + path + " at index " +
+                                std::to_string(next.index) + " add up to " + std::to_string(total) +
+                                ", expected " + std::to_string(next.checksum) + "; nothing was written"};
   }
   return Status::ok();
 }
@@ -223,8 +221,8 @@ Status DatabaseFile::State::write_journal(const JournalMark& mark, const std::ve
     auto got = file->read(offset, old);
     if (!got) return got.status();
     if (*got != old.size()) {
-      return {Code::kCorrupt, path + " ends at byte " + text(offset + *got) + ", expected " +
-                                  text(uint64_t{mark.base_page_count} * mark.page_size)};
+      return {Code::kCorrupt, path + " ends at byte " + std::to_string(offset + *got) + ", expected " +
+                                  std::to_string(uint64_t{mark.base_page_count} * mark.page_size)};
     }
     for (size_t k = 0; k < count; k++) {
       Status added = journal->add(page_numbers[i + k], old.subspan(k * mark.page_size, mark.page_size));
@@ -255,8 +253,9 @@ Status DatabaseFile::State::copy_pages(const CheckpointRecord& next, NewPages& p
       pages.source_failed = !given || codec::page_hash(number, page) != pages.sums_after.of(number);
       if (!given) return given;
       if (pages.source_failed) {
-        return {Code::kCorrupt, "page " + text(number) + " for the checkpoint of " + path + " at index " +
-                                    text(next.index) + " changed while it was copied"};
+        return {Code::kCorrupt, "page " + std::to_string(number) + " for the checkpoint of " + path +
+                                    " at index " + std::to_string(next.index) +
+                                    " changed while it was copied"};
       }
       if (number == 1) codec::stamp_page1(page, stamp);
       count++;
@@ -282,7 +281,8 @@ Status DatabaseFile::State::write_page1(uint32_t stamp, uint32_t size) {
   Bytes page(size);
   auto got = file->read(0, page);
   if (!got) return got.status();
-  if (*got != page.size()) return {Code::kCorrupt, path + " ends at byte " + text(*got) + ", in page 1"};
+  if (*got != page.size())
+    return {Code::kCorrupt, path + " ends at byte " + std::to_string(*got) + ", in page 1"};
   codec::make_canonical_page1(page);
   codec::stamp_page1(page, stamp);
   return file->write(0, page);

@@ -19,10 +19,6 @@ const char kHowToGoOn[] =
     "the node "
     "join the cluster again";
 
-std::string text(uint64_t value) {
-  return std::to_string(value);
-}
-
 uint64_t size_of(const CheckpointRecord& record) {
   return uint64_t{record.page_count} * record.page_size;
 }
@@ -96,7 +92,8 @@ Status DatabaseFile::State::open_recorded(uint64_t database) {
   const auto& whole = records_found->whole;
   if (whole.empty() && !records_found->damage.empty()) return {Code::kCorrupt, records_found->damage};
   if (whole.empty()) {
-    return {Code::kNotFound, node_directory + " has no checkpoint record of database " + text(database)};
+    return {Code::kNotFound,
+            node_directory + " has no checkpoint record of database " + std::to_string(database)};
   }
   // Only a file that holds nothing can be made anew.
   const bool create = whole.back().record.page_count == 0 && whole.front().record.page_count == 0;
@@ -161,10 +158,10 @@ Status DatabaseFile::State::recover(FoundRecords records_found) {
     case Recovery::kRefuseJournal:
       return foreign_journal(journal_path, path);
     case Recovery::kRefuseChange:
-      return {Code::kRefused, "another program changed " + path +
-                                  " while no node ran: its header bears the stamp " + text(header->stamp) +
-                                  ", expected " + text(codec::stamp_of(older.record.index)) + damage + ". " +
-                                  kHowToGoOn};
+      return {Code::kRefused,
+              "another program changed " + path + " while no node ran: its header bears the stamp " +
+                  std::to_string(header->stamp) + ", expected " +
+                  std::to_string(codec::stamp_of(older.record.index)) + damage + ". " + kHowToGoOn};
     case Recovery::kGiveUp:
       return {Code::kCorrupt, path + " was left in the middle of a checkpoint, and " + journal->damage +
                                   damage + "; this copy of the database needs to be fetched anew"};
@@ -185,8 +182,8 @@ Status DatabaseFile::State::verify(const StoredRecord& kept, Recovery recovery) 
   const CheckpointRecord& wanted = kept.record;
   if (stamp->size_bytes != size_of(wanted)) {
     return {Code::kRefused, "another program changed " + path + " while no node ran: it has " +
-                                text(stamp->size_bytes) + " bytes, expected " + text(size_of(wanted)) + ". " +
-                                kHowToGoOn};
+                                std::to_string(stamp->size_bytes) + " bytes, expected " +
+                                std::to_string(size_of(wanted)) + ". " + kHowToGoOn};
   }
   const bool rolled_back = recovery == Recovery::kRollBack;
   const bool untouched = (recovery == Recovery::kKeepOlder || recovery == Recovery::kKeepNewer) && kept.end &&
@@ -199,8 +196,9 @@ Status DatabaseFile::State::verify(const StoredRecord& kept, Recovery recovery) 
     if (uint64_t total = loaded->total(); total != wanted.checksum) {
       const bool keep = recovery == Recovery::kKeepOlder || recovery == Recovery::kKeepNewer;
       return {keep ? Code::kRefused : Code::kCorrupt,
-              path + " is not what the checkpoint at index " + text(wanted.index) +
-                  " left: its pages add up to " + text(total) + ", expected " + text(wanted.checksum) +
+              path + " is not what the checkpoint at index " + std::to_string(wanted.index) +
+                  " left: its pages add up to " + std::to_string(total) + ", expected " +
+                  std::to_string(wanted.checksum) +
                   (keep ? ". Another program changed it while no node ran, or the disk did. " : ". ") +
                   kHowToGoOn};
     }
@@ -274,14 +272,14 @@ Status DatabaseFile::State::read_found() {
   }
   if (header->write_version > 2 || header->read_version > 2) {
     return {Code::kRefused, refusal + "its format versions (offsets 18 and 19) are " +
-                                text(header->write_version) + " and " + text(header->read_version) +
-                                ", known are 1 and 2"};
+                                std::to_string(header->write_version) + " and " +
+                                std::to_string(header->read_version) + ", known are 1 and 2"};
   }
   const uint64_t pages = header->file_size / header->page_size;
   if (header->file_size % header->page_size != 0 || pages > UINT32_MAX) {
-    return {Code::kRefused, refusal + "it has " + text(header->file_size) +
-                                " bytes, which is no multiple of its page size " + text(header->page_size) +
-                                "; repair it with sqlite3's .recover"};
+    return {Code::kRefused, refusal + "it has " + std::to_string(header->file_size) +
+                                " bytes, which is no multiple of its page size " +
+                                std::to_string(header->page_size) + "; repair it with sqlite3's .recover"};
   }
   found = {false, header->page_size, static_cast<uint32_t>(pages)};
   page_size = found.page_size;
@@ -319,8 +317,9 @@ Result<PageSums> DatabaseFile::State::sum_pages(uint32_t size, uint32_t count) {
     auto got = file->read(uint64_t{first - 1} * size, bytes);
     if (!got) return got.status();
     if (*got != bytes.size()) {
-      return Status(Code::kCorrupt, path + " ends at byte " + text(uint64_t{first - 1} * size + *got) +
-                                        ", expected " + text(uint64_t{count} * size));
+      return Status(Code::kCorrupt, path + " ends at byte " +
+                                        std::to_string(uint64_t{first - 1} * size + *got) + ", expected " +
+                                        std::to_string(uint64_t{count} * size));
     }
     if (first == 1) codec::make_canonical_page1(bytes.first(size));
     for (uint32_t i = 0; i < pages; i++) {

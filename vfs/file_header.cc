@@ -4,16 +4,13 @@
 #include <array>
 #include <cstring>
 
+#include "codec/big_endian.h"
 #include "codec/page.h"
 
 namespace dqlite::vfs {
 namespace {
 
 constexpr char kSqliteMagic[] = "SQLite format 3";  // with its final zero
-
-uint32_t get_big(const uint8_t* in) {
-  return (uint32_t{in[0]} << 24) | (uint32_t{in[1]} << 16) | (uint32_t{in[2]} << 8) | in[3];
-}
 
 }  // namespace
 
@@ -35,8 +32,8 @@ Result<FileHeader> read_file_header(DataFile& file) {
   if (header.is_sqlite) header.page_size = page_size;
   header.write_version = bytes[18];
   header.read_version = bytes[19];
-  header.stamp = get_big(&bytes[24]);
-  header.stamp_twin = get_big(&bytes[92]);
+  header.stamp = codec::get_big_endian(&bytes[24]);
+  header.stamp_twin = codec::get_big_endian(&bytes[92]);
   return header;
 }
 

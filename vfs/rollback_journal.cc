@@ -3,29 +3,22 @@
 #include <array>
 #include <cstring>
 
+#include "codec/big_endian.h"
 #include "codec/checksum.h"
 #include "codec/page.h"
 
 namespace dqlite::vfs {
 namespace {
 
-constexpr std::array<uint8_t, 8> kMagic = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+constexpr std::array<uint8_t, 8> kJournalMagic = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
 constexpr char kMarkMagic[] = "dqliteJ1";
-constexpr size_t kHeaderSize = 512;
+constexpr size_t kJournalHeaderSize = 512;
 constexpr size_t kCountEnd = 12;  // magic and number of records, written last
 constexpr size_t kMarkOffset = 28;
 constexpr size_t kRecordsChecksumOffset = 60;
 constexpr size_t kHeaderChecksumOffset = 68;
 constexpr size_t kRecordOverhead = 8;
 constexpr size_t kBufferSize = 256 * 1024;
-
-void put_big(uint8_t* out, uint32_t value) {
-  for (int i = 0; i < 4; i++) out[i] = static_cast<uint8_t>(value >> (8 * (3 - i)));
-}
-
-uint32_t get_big(const uint8_t* in) {
-  return (uint32_t{in[0]} << 24) | (uint32_t{in[1]} << 16) | (uint32_t{in[2]} << 8) | in[3];
-}
 
 void put_little(uint8_t* out, uint64_t value) {
   for (int i = 0; i < 8; i++) out[i] = static_cast<uint8_t>(value >> (8 * i));
@@ -55,14 +48,14 @@ uint32_t sum_of(ByteView page, uint32_t nonce) {
   return sum;
 }
 
-std::array<uint8_t, kHeaderSize> header_of(const JournalMark& mark, uint64_t records_checksum) {
-  std::array<uint8_t, kHeaderSize> header{};
-  std::memcpy(header.data(), kMagic.data(), kMagic.size());
-  put_big(&header[8], mark.record_count);
-  put_big(&header[12], nonce_of(mark));
-  put_big(&header[16], mark.base_page_count);
-  put_big(&header[20], kHeaderSize);
-  put_big(&header[24], mark.page_size);
+std::array<uint8_t, kJournalHeaderSize> header_of(const JournalMark& mark, uint64_t records_checksum) {
+  std::array<uint8_t, kJournalHeaderSize> header{};
+  std::memcpy(header.data(), kJournalMagic.data(), kJournalMagic.size());
+  codec::put_big_endian(&header[8], mark.record_count);
+  codec::put_big_endian(&header[12], nonce_of(mark));
+  codec::put_big_endian(&header[16], mark.base_page_count);
+  codec::put_big_endian(&header[20], kJournalHeaderSize);
+  codec::put_big_endian(&header[24], mark.page_size);
   std::memcpy(&header[kMarkOffset], kMarkMagic, 8);
   put_little(&header[36], mark.database);
   put_little(&header[44], mark.base_index);
@@ -74,9 +67,9 @@ std::array<uint8_t, kHeaderSize> header_of(const JournalMark& mark, uint64_t rec
 
 JournalMark mark_from(ByteView header) {
   JournalMark mark;
-  mark.record_count = get_big(&header[8]);
-  mark.base_page_count = get_big(&header[16]);
-  mark.page_size = get_big(&header[24]);
+  mark.record_count = codec::get_big_endian(&header[8]);
+  mark.base_page_count = codec::get_big_endian(&header[16]);
+  mark.page_size = codec::get_big_endian(&header[24]);
   mark.database = get_little(&header[36]);
   mark.base_index = get_little(&header[44]);
   mark.next_index = get_little(&header[52]);
@@ -97,13 +90,13 @@ Result<uint64_t> for_each_record(DataFile& journal, const std::string& path, con
   Bytes record(size);
   uint64_t checksum = 0;
   for (uint32_t i = 0; i < mark.record_count; i++) {
-    const uint64_t offset = kHeaderSize + uint64_t{i} * size;
+    const uint64_t offset = kJournalHeaderSize + uint64_t{i} * size;
     auto got = journal.read(offset, record);
     if (!got) return got.status();
     ByteView page = ByteView(record).subspan(4, mark.page_size);
-    uint32_t page_number = get_big(record.data());
+    uint32_t page_number = codec::get_big_endian(record.data());
     if (*got != size || page_number == 0 || page_number > mark.base_page_count ||
-        get_big(&record[size - 4]) != sum_of(page, nonce)) {
+        codec::get_big_endian(&record[size - 4]) != sum_of(page, nonce)) {
       return damaged(path, "the record at offset " + std::to_string(offset) + " fails its sum");
     }
     checksum = codec::checksum(record, checksum);
@@ -118,7 +111,7 @@ Status check_whole(DataFile& journal, const std::string& path, ByteView header, 
     return damaged(path, "its header fails its checksum");
   }
   mark = mark_from(header);
-  uint64_t expected = kHeaderSize + uint64_t{mark.record_count} * (mark.page_size + kRecordOverhead);
+  uint64_t expected = kJournalHeaderSize + uint64_t{mark.record_count} * (mark.page_size + kRecordOverhead);
   if (!codec::is_page_size(mark.page_size) || file_size != expected) {
     return damaged(path,
                    "it has " + std::to_string(file_size) + " bytes, expected " + std::to_string(expected));
@@ -134,7 +127,7 @@ Status check_whole(DataFile& journal, const std::string& path, ByteView header, 
 }  // namespace
 
 JournalWriter::JournalWriter(std::shared_ptr<DataFile> file, const JournalMark& mark)
-    : file_(std::move(file)), mark_(mark), written_(kHeaderSize) {
+    : file_(std::move(file)), mark_(mark), written_(kJournalHeaderSize) {
   buffer_.reserve(
       std::min<uint64_t>(kBufferSize, uint64_t{mark.record_count} * (mark.page_size + kRecordOverhead)));
 }
@@ -152,9 +145,9 @@ Status JournalWriter::add(uint32_t page_number, ByteView page) {
   }
   const size_t start = buffer_.size();
   buffer_.resize(start + size);
-  put_big(&buffer_[start], page_number);
+  codec::put_big_endian(&buffer_[start], page_number);
   std::memcpy(&buffer_[start + 4], page.data(), page.size());
-  put_big(&buffer_[start + size - 4], sum_of(page, nonce_of(mark_)));
+  codec::put_big_endian(&buffer_[start + size - 4], sum_of(page, nonce_of(mark_)));
   records_checksum_ = codec::checksum(ByteView(buffer_).subspan(start, size), records_checksum_);
   added_++;
   return Status::ok();
@@ -194,14 +187,14 @@ Result<FoundJournal> inspect_journal(Files& files, const std::string& path) {
   if (!file) return file.status();
   auto stamp = (*file)->stamp();
   if (!stamp) return stamp.status();
-  std::array<uint8_t, kHeaderSize> header{};
+  std::array<uint8_t, kJournalHeaderSize> header{};
   auto got = (*file)->read(0, header);
   if (!got) return got.status();
-  if (std::memcmp(header.data(), kMagic.data(), kMagic.size()) != 0) {
+  if (std::memcmp(header.data(), kJournalMagic.data(), kJournalMagic.size()) != 0) {
     found.state = JournalState::kInert;
     return found;
   }
-  if (*got < kHeaderSize || std::memcmp(&header[kMarkOffset], kMarkMagic, 8) != 0) {
+  if (*got < kJournalHeaderSize || std::memcmp(&header[kMarkOffset], kMarkMagic, 8) != 0) {
     found.state = JournalState::kForeign;
     return found;
   }

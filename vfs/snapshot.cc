@@ -10,7 +10,7 @@
 namespace dqlite::vfs {
 namespace {
 
-constexpr uint32_t kMagic = 0x4e535144;  // "DQSN"
+constexpr uint32_t kSnapshotMagic = 0x4e535144;  // "DQSN"
 constexpr uint16_t kVersion = 1;
 constexpr size_t kPrefixBytes = 10;  // magic, version, header size
 constexpr uint32_t kLongestHeader = 16 << 20;
@@ -29,7 +29,7 @@ uint64_t pages_bytes(const CheckpointRecord& record) {
 Bytes encode(const SnapshotHeader& header) {
   Bytes bytes;
   codec::Writer writer(bytes);
-  writer.u32(kMagic);
+  writer.u32(kSnapshotMagic);
   writer.u16(kVersion);
   writer.u32(0);
   writer.u64(header.last.index);
@@ -49,7 +49,7 @@ Bytes encode(const SnapshotHeader& header) {
   return bytes;
 }
 
-Status damaged(const std::string& what) {
+Status unusable(const std::string& what) {
   return {Code::kCorrupt, "the arrived snapshot cannot be used: " + what};
 }
 
@@ -58,21 +58,21 @@ Result<SnapshotHeader> read_header(DataFile& file) {
   Result<size_t> got = file.read(0, prefix);
   if (!got) return got.status();
   codec::Reader start(prefix);
-  if (*got < kPrefixBytes || start.u32() != kMagic) return damaged("it does not begin as one");
+  if (*got < kPrefixBytes || start.u32() != kSnapshotMagic) return unusable("it does not begin as one");
   uint16_t version = start.u16();
   if (version != kVersion) {
     return Status(Code::kUnsupported, "the arrived snapshot is of version " + std::to_string(version) +
                                           ", this build knows version 1: update this node");
   }
   uint32_t size = start.u32();
-  if (size < kPrefixBytes + 8 || size > kLongestHeader) return damaged("its header has an impossible size");
+  if (size < kPrefixBytes + 8 || size > kLongestHeader) return unusable("its header has an impossible size");
   Bytes bytes(size);
   got = file.read(0, bytes);
   if (!got) return got.status();
   ByteView checked = ByteView(bytes).first(size - 8);
   codec::Reader checksum(ByteView(bytes).last(8));
   if (*got < size || checksum.u64() != codec::checksum(checked))
-    return damaged("its header is incomplete or altered");
+    return unusable("its header is incomplete or altered");
   codec::Reader reader(checked.subspan(kPrefixBytes));
   SnapshotHeader header;
   header.size_bytes = size;
@@ -89,12 +89,12 @@ Result<SnapshotHeader> read_header(DataFile& file) {
     record.term = reader.u64();
     record.checksum = reader.u64();
     if (!codec::is_page_size(record.page_size) || !codec::is_database_name(record.name)) {
-      return damaged("it names a database '" + record.name + "' with pages of " +
-                     std::to_string(record.page_size));
+      return unusable("it names a database '" + record.name + "' with pages of " +
+                      std::to_string(record.page_size));
     }
     header.databases.push_back(std::move(record));
   }
-  if (!reader.finished()) return damaged("its header ends too early or too late");
+  if (!reader.finished()) return unusable("its header ends too early or too late");
   return header;
 }
 
@@ -102,7 +102,7 @@ DatabaseFile::PageSource source_in(std::shared_ptr<DataFile> file, uint64_t begi
   return [file = std::move(file), begin, page_size](uint32_t number, std::span<uint8_t> out) -> Status {
     Result<size_t> got = file->read(begin + static_cast<uint64_t>(number - 1) * page_size, out);
     if (!got) return got.status();
-    return *got == out.size() ? Status::ok() : damaged("it ends within page " + std::to_string(number));
+    return *got == out.size() ? Status::ok() : unusable("it ends within page " + std::to_string(number));
   };
 }
 
@@ -114,7 +114,7 @@ Status check_database(const CheckpointRecord& record, const DatabaseFile::PageSo
     checksum ^= codec::page_hash(static_cast<uint32_t>(number), page);
   }
   if (checksum == record.checksum) return Status::ok();
-  return damaged(record.name + " does not have the checksum that its header states");
+  return unusable(record.name + " does not have the checksum that its header states");
 }
 
 using Use = Status (*)(DatabaseSet&, const CheckpointRecord&, const DatabaseFile::PageSource&);

@@ -8,8 +8,8 @@ namespace {
 // walformat.html 2.2: a region holds 4096 page numbers and then 8192 hash slots; in the first one, the first
 // 34 page numbers make room for the two headers and WalCkptInfo.
 constexpr uint32_t kFramesPerRegion = 4096;
-constexpr uint32_t kHeaderBytes = 136;
-constexpr uint32_t kFramesInFirst = kFramesPerRegion - kHeaderBytes / 4;
+constexpr uint32_t kIndexHeaderBytes = 136;
+constexpr uint32_t kFramesInFirst = kFramesPerRegion - kIndexHeaderBytes / 4;
 constexpr uint32_t kSlots = 8192;
 constexpr uint32_t kSlotOffset = 16384;
 constexpr uint32_t kHashFactor = 383;
@@ -38,7 +38,7 @@ void checksum_of(const WalIndexHeader& header, uint32_t out[2]) {
 }
 
 void reset_checkpoint_info(uint8_t* first) {
-  std::memset(first + kBackfillOffset, 0, kHeaderBytes - kBackfillOffset);
+  std::memset(first + kBackfillOffset, 0, kIndexHeaderBytes - kBackfillOffset);
   for (uint32_t mark = 1; mark < kReadMarks; mark++) {
     std::memcpy(first + kReadMarkOffset + 4 * mark, &kReadMarkUnused, 4);
   }
@@ -64,7 +64,7 @@ void WalIndex::append(uint32_t number, uint32_t page_number) {
   auto* memory = static_cast<uint8_t*>(region(which));
   uint32_t before = which == 0 ? 0 : kFramesInFirst + (which - 1) * kFramesPerRegion;
   uint32_t position = number - before;  // from 1
-  uint32_t offset = (which == 0 ? kHeaderBytes : 0) + 4 * (position - 1);
+  uint32_t offset = (which == 0 ? kIndexHeaderBytes : 0) + 4 * (position - 1);
   std::memcpy(memory + offset, &page_number, 4);
   auto* slots = reinterpret_cast<uint16_t*>(memory + kSlotOffset);
   uint32_t slot = (page_number * kHashFactor) & (kSlots - 1);

@@ -7,10 +7,6 @@
 
 namespace dqlite::raft {
 
-std::string text(EntryId id) {
-  return std::to_string(id.index) + " (term " + std::to_string(id.term) + ")";
-}
-
 bool Output::empty() const {
   return persist.empty() && send.empty() && apply_to == 0 && leadership.empty() && proposals.empty() &&
          reads.empty() && log_reads.empty() && snapshots.empty() && snapshot_chunks.empty() &&

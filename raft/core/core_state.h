@@ -29,8 +29,6 @@ struct Transfer {
   uint64_t began_at = 0;
 };
 
-std::string text(EntryId id);
-
 struct Core::State {
   State(const CoreOptions& core_options, const Recovered& recovered);
 

@@ -4,10 +4,6 @@ namespace dqlite::raft {
 
 namespace {
 
-std::string text(EntryId id) {
-  return std::to_string(id.index) + " (term " + std::to_string(id.term) + ")";
-}
-
 Status mismatch(const Base& base, const std::string& why) {
   return {Code::kNotCommitted, "stream " + std::to_string(base.stream) + ": the proposal stands on entry " +
                                    text(base.newest) + ", but " + why +

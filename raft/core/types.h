@@ -23,6 +23,11 @@ struct EntryId {
   auto operator<=>(const EntryId&) const = default;
 };
 
+// For sentences: "12 (term 3)".
+inline std::string text(EntryId id) {
+  return std::to_string(id.index) + " (term " + std::to_string(id.term) + ")";
+}
+
 enum class EntryKind : uint8_t {
   kNoop = 1,           // a leader's first entry, without payload
   kConfiguration = 2,  // payload: a Configuration (raft/core/configuration.h)

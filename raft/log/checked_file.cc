@@ -9,9 +9,9 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr uint32_t kVersion = 1;
-constexpr size_t kHeaderBytes = 32;
-constexpr size_t kGuardedFrom = 16;
+constexpr uint32_t kCopyVersion = 1;
+constexpr size_t kCopyHeaderBytes = 32;
+constexpr size_t kCopyGuardedFrom = 16;
 
 uint64_t seed_of(uint32_t magic, uint32_t version) {
   return (uint64_t{magic} << 32) | version;
@@ -33,7 +33,7 @@ std::optional<Copy> decode_copy(uint32_t magic, ByteView bytes) {
   reader.u32();
   ByteView body = reader.raw(length);  // fails, without allocating, if the length is wrong
   if (reader.failed()) return std::nullopt;
-  ByteView guarded = bytes.subspan(kGuardedFrom, kHeaderBytes - kGuardedFrom + length);
+  ByteView guarded = bytes.subspan(kCopyGuardedFrom, kCopyHeaderBytes - kCopyGuardedFrom + length);
   if (codec::checksum(guarded, seed_of(magic, copy.version)) != checksum) return std::nullopt;
   copy.content.body.assign(body.begin(), body.end());
   return copy;
@@ -52,8 +52,8 @@ Bytes encode_checked(uint32_t magic, uint64_t sequence, ByteView body) {
   codec::Writer writer(file);
   for (int copy = 0; copy < 2; copy++) {
     writer.u32(magic);
-    writer.u32(kVersion);
-    writer.u64(codec::checksum(guarded, seed_of(magic, kVersion)));
+    writer.u32(kCopyVersion);
+    writer.u64(codec::checksum(guarded, seed_of(magic, kCopyVersion)));
     writer.raw(guarded);
     file.resize((file.size() + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment);
   }
@@ -63,12 +63,12 @@ Bytes encode_checked(uint32_t magic, uint64_t sequence, ByteView body) {
 Result<CheckedContent> decode_checked(uint32_t magic, ByteView file, const std::string& path) {
   std::optional<Copy> newest;
   int valid_copies = 0;
-  for (size_t at = 0; at + kHeaderBytes <= file.size(); at += kCopyAlignment) {
+  for (size_t at = 0; at + kCopyHeaderBytes <= file.size(); at += kCopyAlignment) {
     std::optional<Copy> copy = decode_copy(magic, file.subspan(at));
     if (!copy) continue;
-    if (copy->version != kVersion) {
+    if (copy->version != kCopyVersion) {
       return Status(Code::kUnsupported, path + " has format version " + std::to_string(copy->version) +
-                                            ", this build knows version " + std::to_string(kVersion) +
+                                            ", this build knows version " + std::to_string(kCopyVersion) +
                                             ": use the newer build that wrote it");
     }
     valid_copies++;

@@ -9,8 +9,8 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr uint8_t kMagic[4] = {'D', 'Q', 'L', 'R'};
-constexpr size_t kGuardedFrom = 8;  // the header checksum covers the bytes from here on
+constexpr uint8_t kRecordMagic[4] = {'D', 'Q', 'L', 'R'};
+constexpr size_t kRecordGuardedFrom = 8;  // the header checksum covers the bytes from here on
 
 }  // namespace
 
@@ -31,7 +31,7 @@ uint32_t encode_record_header(const RecordHeader& header, uint64_t salt, std::sp
   Bytes bytes;
   bytes.reserve(kRecordHeaderBytes);
   codec::Writer writer(bytes);
-  writer.raw(kMagic);
+  writer.raw(kRecordMagic);
   writer.u32(0);
   writer.u64(header.payload_checksum);
   writer.u32(header.payload_length);
@@ -44,7 +44,7 @@ uint32_t encode_record_header(const RecordHeader& header, uint64_t salt, std::sp
   writer.u8(header.kind);
   writer.u8(header.ends_batch ? 1 : 0);
   bytes.resize(kRecordHeaderBytes);
-  uint32_t checksum = codec::checksum32(ByteView(bytes).subspan(kGuardedFrom), salt);
+  uint32_t checksum = codec::checksum32(ByteView(bytes).subspan(kRecordGuardedFrom), salt);
   writer.patch_u32(4, checksum);
   std::copy(bytes.begin(), bytes.end(), out.begin());
   return checksum;
@@ -57,7 +57,7 @@ std::optional<DecodedHeader> decode_record_header(ByteView bytes, uint64_t salt)
   reader.u32();
   decoded.checksum = reader.u32();
   if (decoded.checksum !=
-      codec::checksum32(bytes.subspan(kGuardedFrom, kRecordHeaderBytes - kGuardedFrom), salt)) {
+      codec::checksum32(bytes.subspan(kRecordGuardedFrom, kRecordHeaderBytes - kRecordGuardedFrom), salt)) {
     return std::nullopt;
   }
   RecordHeader& header = decoded.header;
@@ -75,7 +75,8 @@ std::optional<DecodedHeader> decode_record_header(ByteView bytes, uint64_t salt)
 }
 
 bool has_record_magic(ByteView bytes) {
-  return bytes.size() >= sizeof(kMagic) && std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) == 0;
+  return bytes.size() >= sizeof(kRecordMagic) &&
+         std::memcmp(bytes.data(), kRecordMagic, sizeof(kRecordMagic)) == 0;
 }
 
 }  // namespace dqlite::raft

@@ -11,31 +11,31 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr uint8_t kMagic[8] = {'d', 'q', 'l', 'i', 't', 'e', 'L', 'G'};
-constexpr uint32_t kVersion = 1;
+constexpr uint8_t kSegmentMagic[8] = {'d', 'q', 'l', 'i', 't', 'e', 'L', 'G'};
+constexpr uint32_t kSegmentVersion = 1;
 constexpr size_t kUsedHeaderBytes = 64;
-constexpr size_t kGuardedFrom = 16;
+constexpr size_t kSegmentGuardedFrom = 16;
 constexpr size_t kFillBytes = 256 << 10;
 
 Bytes encode_header(const SegmentHeader& header) {
   Bytes bytes;
   codec::Writer writer(bytes);
-  writer.raw(kMagic);
-  writer.u32(kVersion);
+  writer.raw(kSegmentMagic);
+  writer.u32(kSegmentVersion);
   writer.u32(0);
   writer.u64(header.salt);
   writer.u64(header.size_bytes);
   writer.u64(header.cluster_id_high);
   writer.u64(header.cluster_id_low);
   bytes.resize(kUsedHeaderBytes);
-  writer.patch_u32(12, codec::checksum32(ByteView(bytes).subspan(kGuardedFrom)));
+  writer.patch_u32(12, codec::checksum32(ByteView(bytes).subspan(kSegmentGuardedFrom)));
   bytes.resize(kSegmentHeaderBytes);
   return bytes;
 }
 
 Result<SegmentHeader> decode_header(ByteView bytes, const std::string& path) {
   codec::Reader reader(bytes.first(std::min(bytes.size(), kUsedHeaderBytes)));
-  ByteView magic = reader.raw(sizeof(kMagic));
+  ByteView magic = reader.raw(sizeof(kSegmentMagic));
   uint32_t version = reader.u32();
   uint32_t checksum = reader.u32();
   SegmentHeader header;
@@ -43,13 +43,14 @@ Result<SegmentHeader> decode_header(ByteView bytes, const std::string& path) {
   header.size_bytes = reader.u64();
   header.cluster_id_high = reader.u64();
   header.cluster_id_low = reader.u64();
-  if (reader.failed() || std::memcmp(magic.data(), kMagic, sizeof(kMagic)) != 0 ||
-      checksum != codec::checksum32(bytes.subspan(kGuardedFrom, kUsedHeaderBytes - kGuardedFrom))) {
+  if (reader.failed() || std::memcmp(magic.data(), kSegmentMagic, sizeof(kSegmentMagic)) != 0 ||
+      checksum !=
+          codec::checksum32(bytes.subspan(kSegmentGuardedFrom, kUsedHeaderBytes - kSegmentGuardedFrom))) {
     return Status(Code::kCorrupt, path + ": the segment's header at offset 0 is not valid");
   }
-  if (version != kVersion) {
+  if (version != kSegmentVersion) {
     return Status(Code::kUnsupported, path + ": log format version " + std::to_string(version) +
-                                          ", this build knows version " + std::to_string(kVersion) +
+                                          ", this build knows version " + std::to_string(kSegmentVersion) +
                                           ": use the newer build that wrote it");
   }
   return header;

@@ -8,7 +8,7 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x53514C44;  // "DLQS"
+constexpr uint32_t kStateMagic = 0x53514C44;  // "DLQS"
 
 Bytes encode_state(const DurableState& state) {
   Bytes bytes;
@@ -64,7 +64,7 @@ Result<bool> StateFile::load() {
     if (!*exists) continue;
     if (Status status = open_slot(slot); !status) return status;
     Result<Bytes> bytes = read_whole_file(disk_, path);
-    Result<CheckedContent> content = bytes ? decode_checked(kMagic, *bytes, path) : bytes.status();
+    Result<CheckedContent> content = bytes ? decode_checked(kStateMagic, *bytes, path) : bytes.status();
     if (content) {
       contents[slot] = std::move(*content);
     } else if (content.status().code() == Code::kUnsupported) {
@@ -92,7 +92,7 @@ Result<bool> StateFile::load() {
   // Without one, the newest is durable itself (the other one was being written when the power failed) and
   // must not be touched.
   if (contents[1 - newest_]) {
-    Status status = write_slot(newest_, encode_checked(kMagic, sequence_, content.body));
+    Status status = write_slot(newest_, encode_checked(kStateMagic, sequence_, content.body));
     if (!status) return status;
   } else if (Status status = save(DurableState(current_)); !status) {
     return status;
@@ -111,7 +111,8 @@ Status StateFile::write_slot(int slot, ByteView bytes) {
 
 Status StateFile::save(const DurableState& state) {
   int slot = 1 - newest_;
-  if (Status status = write_slot(slot, encode_checked(kMagic, sequence_ + 1, encode_state(state))); !status) {
+  if (Status status = write_slot(slot, encode_checked(kStateMagic, sequence_ + 1, encode_state(state)));
+      !status) {
     return status.in("term and vote");
   }
   newest_ = slot;

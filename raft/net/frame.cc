@@ -9,7 +9,7 @@ namespace dqlite::raft::net {
 
 namespace {
 
-constexpr uint8_t kMagic[4] = {'d', 'q', 'r', 'p'};
+constexpr uint8_t kFrameMagic[4] = {'d', 'q', 'r', 'p'};
 constexpr size_t kKeptBuffer = 1 << 20;  // a buffer that grew beyond is given back after its frame
 
 bool is_known(uint16_t type) {
@@ -26,9 +26,9 @@ Status not_a_node() {
 }  // namespace
 
 FirstWord classify_first_word(ByteView bytes) {
-  const size_t known = std::min(bytes.size(), sizeof(kMagic));
-  if (!std::equal(kMagic, kMagic + known, bytes.begin())) return FirstWord::kUnknown;
-  return known == sizeof(kMagic) ? FirstWord::kNode : FirstWord::kIncomplete;
+  const size_t known = std::min(bytes.size(), sizeof(kFrameMagic));
+  if (!std::equal(kFrameMagic, kFrameMagic + known, bytes.begin())) return FirstWord::kUnknown;
+  return known == sizeof(kFrameMagic) ? FirstWord::kNode : FirstWord::kIncomplete;
 }
 
 Bytes begin_frame(size_t expected_body) {
@@ -43,7 +43,7 @@ Bytes seal_frame(FrameType type, Bytes frame) {
   Bytes header;
   header.reserve(kFrameHeaderSize);
   codec::Writer writer(header);
-  writer.raw(kMagic);
+  writer.raw(kFrameMagic);
   writer.u16(kMaxProtocolVersion);
   writer.u16(static_cast<uint16_t>(type));
   writer.u32(static_cast<uint32_t>(body.size()));
@@ -65,12 +65,12 @@ void FrameReader::append(ByteView bytes) {
 Status FrameReader::check_header() {
   const ByteView header = ByteView(buffer_).subspan(consumed_, kFrameHeaderSize);
   codec::Reader reader(header);
-  const ByteView magic = reader.raw(sizeof(kMagic));
+  const ByteView magic = reader.raw(sizeof(kFrameMagic));
   const uint16_t version = reader.u16();
   const uint16_t type = reader.u16();
   const uint32_t length = reader.u32();
   const uint32_t header_checksum = reader.u32();
-  if (!std::equal(magic.begin(), magic.end(), kMagic)) return not_a_node();
+  if (!std::equal(magic.begin(), magic.end(), kFrameMagic)) return not_a_node();
   if (header_checksum != codec::checksum32(header.first(12))) {
     return {Code::kCorrupt, "the checksum of a message's header is wrong"};
   }

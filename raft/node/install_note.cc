@@ -6,7 +6,7 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x6e495144;  // "DQIn"
+constexpr uint32_t kNoteMagic = 0x6e495144;  // "DQIn"
 constexpr char kName[] = "installing";
 
 std::string path_in(const std::string& directory) {
@@ -22,7 +22,7 @@ Status write_install_note(Disk& disk, const std::string& directory, const LogSta
   writer.u64(start.last.term);
   writer.u64(start.configuration_index);
   writer.blob(encode(start.configuration));
-  return replace_file(disk, directory, kName, encode_checked(kMagic, 1, body));
+  return replace_file(disk, directory, kName, encode_checked(kNoteMagic, 1, body));
 }
 
 Result<std::optional<LogStart>> read_install_note(Disk& disk, const std::string& directory) {
@@ -32,7 +32,7 @@ Result<std::optional<LogStart>> read_install_note(Disk& disk, const std::string&
   if (!*exists) return std::optional<LogStart>();
   Result<Bytes> file = read_whole_file(disk, path);
   if (!file) return file.status();
-  Result<CheckedContent> content = decode_checked(kMagic, *file, path);
+  Result<CheckedContent> content = decode_checked(kNoteMagic, *file, path);
   if (!content) return content.status();
   codec::Reader reader(content->body);
   LogStart start;
