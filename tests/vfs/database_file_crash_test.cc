@@ -13,9 +13,6 @@ using namespace dqlite::vfs;
 
 namespace {
 
-const char kPath[] = "/n1/app.db";
-constexpr uint64_t kOldIndex = 10, kNewIndex = 20, kLaterIndex = 30;
-
 // With a sanitizer this is many times slower: it sees a sample.
 #if defined(__SANITIZE_THREAD__)
 constexpr uint64_t kSample = 11;

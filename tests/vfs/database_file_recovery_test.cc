@@ -16,10 +16,7 @@ using namespace dqlite::vfs;
 
 namespace {
 
-const char kPath[] = "/n1/app.db";
 const char kJournalPath[] = "/n1/app.db-journal";
-const char kNode[] = "/n1/dqlite-node";
-constexpr uint64_t kOldIndex = 10, kNewIndex = 20;
 
 using J = JournalLeft;
 using R = RecordsLeft;

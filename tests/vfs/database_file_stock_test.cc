@@ -15,8 +15,6 @@ using namespace dqlite::vfs;
 
 namespace {
 
-constexpr uint64_t kOldIndex = 10, kNewIndex = 20;
-
 // The operating system's files, up to a call at which the process "is killed": from then on nothing happens
 // any more, what was written stays, and the locks go. Syncs are left out: nobody loses power here.
 class KilledFiles : public Files {
@@ -109,7 +107,7 @@ struct Content {
 
 // Two states of a real database.
 Content make_content(uint32_t page_size, const std::string& change) {
-  TemporaryDirectory directory;
+  NodeDirectory directory;
   const std::string path = directory.path() + "/made.db";
   Content content;
   {
@@ -128,7 +126,7 @@ Content make_content(uint32_t page_size, const std::string& change) {
 }  // namespace
 
 TEST_GROUP(DatabaseFileStock) {
-  TemporaryDirectory directory;
+  NodeDirectory directory;
   const std::string path = directory.database();
 
   void make_file(const Image& image) {

@@ -14,13 +14,6 @@
 using namespace dqlite;
 using namespace dqlite::vfs;
 
-namespace {
-
-const char kPath[] = "/n1/app.db";
-const char kNode[] = "/n1/dqlite-node";
-
-}  // namespace
-
 TEST_GROUP(DatabaseFile) {
   FaultDisk disk;
   std::unique_ptr<FaultFiles> files = std::make_unique<FaultFiles>(disk);
@@ -316,7 +309,7 @@ TEST(DatabaseFile, several_databases_of_a_node_are_listed_and_opened_apart) {
 
 TEST(DatabaseFile, A4_the_lock_byte_page_is_never_written_nor_journalled) {
   // On a real, sparse file: page 16385 of 65536 bytes begins at 0x40000000.
-  TemporaryDirectory directory;
+  NodeDirectory directory;
   const uint32_t page_size = 65536, lock_page = 16385, page_count = 16387;
   std::mt19937_64 random(1);
   Bytes first = random_page(1, page_size, random);
@@ -362,7 +355,7 @@ TEST(DatabaseFile, C7_a_read_that_a_checkpoint_overtakes_gives_the_new_page) {
 }
 
 TEST(DatabaseFile, C7_readers_go_on_while_checkpoints_run) {
-  TemporaryDirectory directory;
+  NodeDirectory directory;
   const uint32_t page_count = 64;
   Image image = random_image(page_count, 1, 1024);
   write_whole(directory.database(), file_of(image, 1));

@@ -14,6 +14,11 @@
 
 namespace dqlite::vfs {
 
+// Where tests of one database put it, and the indexes of its checkpoints.
+constexpr char kPath[] = "/n1/app.db";
+constexpr char kNode[] = "/n1/dqlite-node";
+constexpr uint64_t kOldIndex = 10, kNewIndex = 20, kLaterIndex = 30;
+
 struct Image {
   uint32_t page_size = 512;
   std::vector<Bytes> pages;  // canonical

@@ -4,6 +4,7 @@
 
 #include "tests/vfs/fixture.h"
 
+using namespace dqlite;
 using namespace dqlite::vfs;
 using namespace dqlite::vfs::test;
 

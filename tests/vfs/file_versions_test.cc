@@ -16,7 +16,7 @@ using namespace dqlite;
 using namespace dqlite::vfs;
 
 TEST_GROUP(FileVersions) {
-  test::TemporaryDirectory directory;
+  TemporaryDirectory directory;
   std::unique_ptr<FileVersions> versions;
   Image image;
   uint64_t index = 7;

@@ -105,15 +105,6 @@ Status TestProvider::database_opened(DatabaseSet& databases, Database& database,
   return databases.replicator().bootstrap(true, std::chrono::steady_clock::now() + std::chrono::seconds(5));
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string pattern = std::filesystem::temp_directory_path() / "dqlite-vfs-XXXXXX";
-  path_ = mkdtemp(pattern.data());
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::filesystem::remove_all(path_);
-}
-
 Sql::Sql(TestNode& node, const std::string& name, const std::string& uri_parameters)
     : Sql("file:" + node.directory() + "/" + name + "?vfs=dqlite" + uri_parameters) {
   if (open_result_ != SQLITE_OK) FAIL(sqlite3_errmsg(handle_));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/lib/temporary_directory.h"
 #include "tests/vfs/fake_replicator.h"
 #include "vfs/error_codes.h"
 #include "vfs/sqlite_vfs.h"
@@ -52,17 +53,6 @@ class TestProvider : public NodeProvider {
   std::mutex mutex_;
   std::vector<TestNode*> nodes_;
   bool forked_ = false;
-};
-
-// A new empty directory, removed with its content at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 // A connection with the verbs tests speak in.

@@ -21,7 +21,7 @@ SharedPage page_of(uint64_t content) {
 }
 
 // The logical image: null is a page of zeros without a previous version.
-using Image = std::vector<SharedPage>;
+using PageList = std::vector<SharedPage>;
 
 bool equal(const SharedPage& left, const SharedPage& right) {
   static const SharedPage zeros = page_of(0);
@@ -32,9 +32,9 @@ bool equal(const SharedPage& left, const SharedPage& right) {
 
 TEST_GROUP(MemoryWal) {
   MemoryWal wal;
-  Image now;
-  Image file;
-  std::vector<Image> history;  // after each commit
+  PageList now;
+  PageList file;
+  std::vector<PageList> history;  // after each commit
   std::vector<CommitMark> marks;
   uint64_t index = 10;
   uint64_t next_content = 1;
@@ -50,7 +50,7 @@ TEST_GROUP(MemoryWal) {
   }
   void commit(std::vector<uint32_t> numbers, uint32_t page_count) {
     std::vector<PageImage> frames;
-    Image before = now;
+    PageList before = now;
     now.resize(std::min<size_t>(now.size(), page_count));
     now.resize(page_count);
     for (uint32_t number : numbers) {

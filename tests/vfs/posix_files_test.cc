@@ -35,7 +35,7 @@ bool can_be_locked_elsewhere(const std::string& path, off_t offset) {
 }  // namespace
 
 TEST_GROUP(PosixFiles) {
-  TemporaryDirectory directory;
+  NodeDirectory directory;
   Files& files = posix_files();
   std::string path = directory.path() + "/file";
 };

@@ -2,6 +2,7 @@
 
 #include "tests/vfs/fixture.h"
 
+using namespace dqlite;
 using namespace dqlite::vfs;
 using namespace dqlite::vfs::test;
 

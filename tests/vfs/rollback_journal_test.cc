@@ -130,7 +130,7 @@ TEST(RollbackJournal, refuses_to_finish_with_another_number_of_pages) {
 }
 
 TEST(RollbackJournal, A9_the_journal_of_a_killed_stock_writer_is_foreign) {
-  TemporaryDirectory directory;
+  NodeDirectory directory;
   {
     StockConnection maker(directory.database());
     maker.run(

@@ -61,23 +61,6 @@ bool receive_text(int descriptor, std::string& text) {
 
 }  // namespace
 
-TemporaryDirectory::TemporaryDirectory() {
-  // In memory where there is such a place: nobody loses power here, and a disk's syncs would take most of the
-  // time.
-  std::error_code none;
-  std::filesystem::path base("/dev/shm");
-  if (!std::filesystem::is_directory(base, none)) base = std::filesystem::temp_directory_path();
-  std::string pattern = (base / "dqlite-vfs-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-  path_ = pattern;
-  std::filesystem::create_directory(node());
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 StockConnection::StockConnection(const std::string& path) {
   if (sqlite3_open(path.c_str(), &handle_) != SQLITE_OK) std::abort();
 }

@@ -6,21 +6,17 @@
 
 #include <string>
 
+#include "tests/lib/temporary_directory.h"
 #include "tests/vfs/database_image.h"
 
 namespace dqlite::vfs {
 
-// A directory that goes with the object, with n1/dqlite-node in it.
-class TemporaryDirectory {
+// Where a node and its database would be. In memory: nobody loses power here.
+class NodeDirectory : public TemporaryDirectory {
  public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string node() const { return path_ + "/dqlite-node"; }
-  [[nodiscard]] std::string database() const { return path_ + "/app.db"; }
-
- private:
-  std::string path_;
+  NodeDirectory() : TemporaryDirectory(Place::kMemory) { std::filesystem::create_directory(node()); }
+  [[nodiscard]] std::string node() const { return path() + "/dqlite-node"; }
+  [[nodiscard]] std::string database() const { return path() + "/app.db"; }
 };
 
 // What one or more statements gave.

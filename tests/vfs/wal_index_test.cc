@@ -6,6 +6,7 @@
 
 #include "tests/vfs/fixture.h"
 
+using namespace dqlite;
 using namespace dqlite::vfs;
 using namespace dqlite::vfs::test;
 

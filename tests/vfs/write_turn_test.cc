@@ -15,7 +15,7 @@ using std::chrono::seconds;
 
 namespace {
 
-WriteTurn::Time in(std::chrono::nanoseconds time) {
+WriteTurn::Time after(std::chrono::nanoseconds time) {
   return std::chrono::steady_clock::now() + time;
 }
 
@@ -35,7 +35,7 @@ TEST_GROUP(WriteTurn) {
     CHECK_FALSE(turn.take(owner(number)));
     size_t sleeping = turn.sleeping();
     auto result =
-        std::async(std::launch::async, [this, number] { return turn.await(owner(number), in(kLong)); });
+        std::async(std::launch::async, [this, number] { return turn.await(owner(number), after(kLong)); });
     while (turn.sleeping() == sleeping) std::this_thread::yield();
     return result;
   }
@@ -99,7 +99,7 @@ TEST(WriteTurn, V_B4_who_was_passed_over_keeps_its_place_and_takes_it_before_its
   CHECK_TRUE(turn.take(owner(2)));
   auto third = wait_on_a_thread(3);
   auto passed_over =
-      std::async(std::launch::async, [this] { return turn.take_before_snapshot(owner(1), in(kLong)); });
+      std::async(std::launch::async, [this] { return turn.take_before_snapshot(owner(1), after(kLong)); });
   while (turn.sleeping() < 2) std::this_thread::yield();
   turn.release(owner(2));
   CHECK_TRUE(passed_over.get());  // before the one that came later
@@ -117,7 +117,7 @@ TEST(WriteTurn, B1_who_steps_back_from_the_turn_is_the_first_in_line) {
   CHECK_TRUE(turn.was_passed_over(owner(0)));
   CHECK_TRUE(turn.take(owner(1)));  // the turn itself went on
   turn.release(owner(1));
-  CHECK_TRUE(turn.take_before_snapshot(owner(0), in(kLong)));
+  CHECK_TRUE(turn.take_before_snapshot(owner(0), after(kLong)));
   CHECK_FALSE(turn.take(owner(2)));
   CHECK_TRUE(turn.take(owner(0)));
 }
@@ -125,20 +125,20 @@ TEST(WriteTurn, B1_who_steps_back_from_the_turn_is_the_first_in_line) {
 TEST(WriteTurn, B1_a_reservation_for_a_reader_is_one_and_is_not_renewed_by_itself) {
   turn.take(owner(0));
   turn.step_back(owner(0));
-  CHECK_TRUE(turn.take_before_snapshot(owner(0), in(kLong)));
+  CHECK_TRUE(turn.take_before_snapshot(owner(0), after(kLong)));
   CHECK_FALSE(turn.has_ticket(owner(0)));
   CHECK_FALSE(turn.was_passed_over(owner(0)));
   CHECK_FALSE(turn.take(owner(1)));
-  CHECK_TRUE(turn.await(owner(1), in(kLong)));  // when the reservation has lapsed
+  CHECK_TRUE(turn.await(owner(1), after(kLong)));  // when the reservation has lapsed
   CHECK_FALSE(turn.holds(owner(0)));
 }
 
 TEST(WriteTurn, a_wait_ends_at_its_deadline_and_the_place_is_kept) {
   turn.take(owner(0));
   CHECK_FALSE(turn.take(owner(1)));
-  CHECK_FALSE(turn.await(owner(1), in(milliseconds(1))));
+  CHECK_FALSE(turn.await(owner(1), after(milliseconds(1))));
   CHECK_TRUE(turn.has_ticket(owner(1)));
-  CHECK_FALSE(turn.await(owner(2), in(kLong)));  // without a ticket there is nothing to wait for
+  CHECK_FALSE(turn.await(owner(2), after(kLong)));  // without a ticket there is nothing to wait for
 }
 
 TEST(WriteTurn, what_is_handed_over_is_the_others_alone) {
@@ -157,7 +157,7 @@ TEST(WriteTurn, a_reservation_can_be_made_again_by_who_needs_a_newer_snapshot) {
   turn.take(owner(0));
   turn.reserve_again(owner(0));
   CHECK_TRUE(turn.has_ticket(owner(0)));
-  CHECK_TRUE(turn.await(owner(0), in(kLong)));  // at once
+  CHECK_TRUE(turn.await(owner(0), after(kLong)));  // at once
   CHECK_TRUE(turn.take(owner(0)));
 }
 
@@ -190,9 +190,9 @@ TEST(WriteTurn, eight_threads_all_come_to_their_turns_and_one_at_a_time) {
       for (int n = 0; n < kTurns; n++) {
         while (!turn.take(owner(i))) {
           if (n % 7 == 3) {
-            turn.take_before_snapshot(owner(i), in(milliseconds(5)));
+            turn.take_before_snapshot(owner(i), after(milliseconds(5)));
           } else {
-            turn.await(owner(i), in(kLong));
+            turn.await(owner(i), after(kLong));
           }
         }
         if (inside.fetch_add(1) != 0) overlaps++;

@@ -24,6 +24,15 @@ namespace dqlite::raft {
 SharedBytes command(const std::string& text);
 SharedBytes stream_command(uint64_t stream, EntryId base, uint64_t salt);
 
+// What members say, made by hand.
+inline Entry command_entry(Index index, Term term, const std::string& text = "x") {
+  return {index, term, EntryKind::kCommand, command(text)};
+}
+inline Message append(NodeId from, NodeId to, Term term, EntryId previous, std::vector<Entry> entries,
+                      Index commit = 0) {
+  return {from, to, term, AppendRequest{previous, commit, 0, std::move(entries)}};
+}
+
 class Cluster {
  public:
   // Members 1 … voters, configured from the start; their logs are empty behind `base`.

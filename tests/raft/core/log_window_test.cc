@@ -6,14 +6,14 @@ namespace dqlite::raft {
 
 namespace {
 
-Entry entry(Index index, Term term, size_t size = 0) {
+Entry sized_entry(Index index, Term term, size_t size = 0) {
   return {index, term, EntryKind::kCommand,
           size == 0 ? nullptr : std::make_shared<const Bytes>(size, uint8_t{1})};
 }
 
 LogWindow window(EntryId start, const std::vector<Term>& terms) {
   LogWindow log(start, {}, start.index);
-  for (Term term : terms) log.append(entry(log.last_index() + 1, term));
+  for (Term term : terms) log.append(sized_entry(log.last_index() + 1, term));
   return log;
 }
 
@@ -59,7 +59,7 @@ TEST(LogWindow, truncation_removes_runs_and_entries) {
   log.truncate_from(4);
   CHECK(log.last() == (EntryId{3, 2}));
   check(log);
-  log.append(entry(4, 4));
+  log.append(sized_entry(4, 4));
   CHECK(log.last() == (EntryId{4, 4}));
   check(log);
   log.truncate_from(1);
@@ -75,7 +75,7 @@ TEST(LogWindow, compaction_at_every_index_keeps_the_rest_right) {
     check(log);
     CHECK_FALSE(log.term_at(at - 1).has_value());
     for (Index i = at; i <= terms.size(); i++) CHECK_EQUAL(terms[i - 1], *log.term_at(i));
-    log.append(entry(8, 5));
+    log.append(sized_entry(8, 5));
     check(log);
     CHECK_EQUAL(5, *log.term_at(8));
   }
@@ -91,7 +91,7 @@ TEST(LogWindow, a_reset_leaves_an_empty_log_behind_the_snapshot) {
 
 TEST(LogWindow, a_slice_stops_at_its_bytes_but_never_before_the_first_entry) {
   LogWindow log({0, 0}, {}, 0);
-  for (Index i = 1; i <= 4; i++) log.append(entry(i, 1, 100));
+  for (Index i = 1; i <= 4; i++) log.append(sized_entry(i, 1, 100));
   CHECK_EQUAL(2, log.slice(1, 4, 250).size());
   CHECK_EQUAL(1, log.slice(2, 4, 10).size());
   CHECK_EQUAL(2, log.slice(2, 3, 10000).size());
@@ -100,7 +100,7 @@ TEST(LogWindow, a_slice_stops_at_its_bytes_but_never_before_the_first_entry) {
 
 TEST(LogWindow, eviction_takes_the_oldest_first_and_only_what_it_may) {
   LogWindow log({0, 0}, {}, 0);
-  for (Index i = 1; i <= 10; i++) log.append(entry(i, 1, 1000));
+  for (Index i = 1; i <= 10; i++) log.append(sized_entry(i, 1, 1000));
   log.evict(6, 5000);
   CHECK_EQUAL(7, log.cache_begin());  // the limit would take more, what is not applied stays
   CHECK_EQUAL(0, log.slice(6, 10, 99999).size());

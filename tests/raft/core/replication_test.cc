@@ -7,15 +7,6 @@ namespace dqlite::raft {
 
 namespace {
 
-Entry entry(Index index, Term term, const std::string& text = "x") {
-  return {index, term, EntryKind::kCommand, command(text)};
-}
-
-Message append(NodeId from, NodeId to, Term term, EntryId previous, std::vector<Entry> entries,
-               Index commit = 0) {
-  return {from, to, term, AppendRequest{previous, commit, 0, std::move(entries)}};
-}
-
 std::vector<Message> answers(const Cluster& cluster, NodeId from) {
   return cluster.in_flight(
       [=](const Message& m) { return m.from == from && std::holds_alternative<AppendResponse>(m.body); });
@@ -55,7 +46,7 @@ TEST(Replication, R1_the_logs_of_figure_7_converge) {
   }
 }
 
-// Figure 8: an entry of an old term is on a majority and is overwritten all the same. Nobody may have
+// Figure 8: an command_entry of an old term is on a majority and is overwritten all the same. Nobody may have
 // committed it.
 TEST(Replication, R2_figure_8_an_entry_of_an_old_term_is_not_committed_by_count) {
   Cluster cluster(5);
@@ -65,7 +56,7 @@ TEST(Replication, R2_figure_8_an_entry_of_an_old_term_is_not_committed_by_count)
   cluster.set_log(3, {1}, 3);
   cluster.set_log(4, {1}, 3);
   cluster.set_log(5, {1, 3}, 3);
-  // (c) Member 1 leads term 4 and spreads entry 2/2 to member 3, but nothing of its own term.
+  // (c) Member 1 leads term 4 and spreads command_entry 2/2 to member 3, but nothing of its own term.
   cluster.crash(5);
   cluster.lose = [&](const Message& m) {
     const auto* request = std::get_if<AppendRequest>(&m.body);
@@ -77,7 +68,7 @@ TEST(Replication, R2_figure_8_an_entry_of_an_old_term_is_not_committed_by_count)
   STRCMP_EQUAL("1 2", cluster.log_of(3).c_str());
   CHECK_EQUAL(2, cluster.core(1).peers()[2].match);
   CHECK_EQUAL(0, cluster.core(1).commit_index());
-  // (d) Member 1 crashes; member 5 is elected and overwrites entry 2.
+  // (d) Member 1 crashes; member 5 is elected and overwrites command_entry 2.
   cluster.crash(1);
   cluster.restart(5);
   cluster.lose = nullptr;
@@ -102,8 +93,8 @@ TEST(Replication, R3_the_noop_commits_the_entries_of_old_terms) {
 
 TEST(Replication, R4_append_is_idempotent_under_repetition_and_reordering) {
   Cluster cluster(3);
-  const Message first = append(1, 2, 1, {0, 0}, {entry(1, 1), entry(2, 1)});
-  const Message second = append(1, 2, 1, {2, 1}, {entry(3, 1), entry(4, 1)}, 2);
+  const Message first = append(1, 2, 1, {0, 0}, {command_entry(1, 1), command_entry(2, 1)});
+  const Message second = append(1, 2, 1, {2, 1}, {command_entry(3, 1), command_entry(4, 1)}, 2);
   cluster.deliver(second);  // before what it stands on: refused
   cluster.pump(2);
   CHECK(last_answer(cluster, 2).rejected);
@@ -124,7 +115,7 @@ TEST(Replication, R5_follower_commit_is_min_of_leader_commit_and_prev_plus_n) {
   // The leader of term 2 has committed 5 entries, but has shown only the first two to be its own.
   cluster.deliver(append(1, 2, 2, {2, 1}, {}, 5));
   CHECK_EQUAL(2, cluster.core(2).commit_index());
-  cluster.deliver(append(1, 2, 2, {2, 1}, {entry(3, 2)}, 5));
+  cluster.deliver(append(1, 2, 2, {2, 1}, {command_entry(3, 2)}, 5));
   CHECK_EQUAL(3, cluster.core(2).commit_index());
   STRCMP_EQUAL("1 1 2", cluster.log_of(2).c_str());
 }
@@ -132,7 +123,7 @@ TEST(Replication, R5_follower_commit_is_min_of_leader_commit_and_prev_plus_n) {
 TEST(Replication, R6_a_committed_entry_is_never_truncated_the_node_is_poisoned_instead) {
   Cluster cluster(3);
   cluster.set_log(2, {1, 1, 1}, 1, 3);
-  cluster.deliver(append(1, 2, 2, {1, 1}, {entry(2, 2)}));
+  cluster.deliver(append(1, 2, 2, {1, 1}, {command_entry(2, 2)}));
   CHECK(cluster.member(2).poisoned.has_value());
   STRCMP_EQUAL("1 1 1", cluster.log_of(2).c_str());
   cluster.pump(2);
@@ -209,9 +200,10 @@ TEST(Replication, R10_async_append_aba_a_late_completion_is_not_taken_for_the_ne
   Cluster cluster(5);
   TestMember& m = cluster.member(2);
   m.disk_held = true;
-  cluster.deliver(append(1, 2, 1, {0, 0}, {entry(1, 1, "a"), entry(2, 1, "b")}));
-  cluster.deliver(append(3, 2, 2, {0, 0}, {entry(1, 2, "c")}));
-  cluster.deliver(append(4, 2, 3, {0, 0}, {entry(1, 1, "a"), entry(2, 1, "b"), entry(3, 3, "d")}));
+  cluster.deliver(append(1, 2, 1, {0, 0}, {command_entry(1, 1, "a"), command_entry(2, 1, "b")}));
+  cluster.deliver(append(3, 2, 2, {0, 0}, {command_entry(1, 2, "c")}));
+  cluster.deliver(append(4, 2, 3, {0, 0},
+                         {command_entry(1, 1, "a"), command_entry(2, 1, "b"), command_entry(3, 3, "d")}));
   cluster.write_one(m);  // the first a, b: but the disk will truncate them next
   CHECK_EQUAL(0, cluster.core(2).durable_index());
   for (const Message& answer : answers(cluster, 2)) CHECK(answer.term < 3);
@@ -239,10 +231,10 @@ TEST(Replication, R10_an_acknowledgement_of_an_older_term_is_ignored) {
 TEST(Replication, an_acknowledgement_leaves_only_when_the_entries_are_durable) {
   Cluster cluster(3);
   cluster.member(2).disk_held = true;
-  cluster.deliver(append(1, 2, 1, {0, 0}, {entry(1, 1)}));
+  cluster.deliver(append(1, 2, 1, {0, 0}, {command_entry(1, 1)}));
   CHECK_EQUAL(0, answers(cluster, 2).size());
   // A repetition is no way around the disk.
-  cluster.deliver(append(1, 2, 1, {0, 0}, {entry(1, 1)}));
+  cluster.deliver(append(1, 2, 1, {0, 0}, {command_entry(1, 1)}));
   CHECK_EQUAL(0, answers(cluster, 2).size());
   while (cluster.write_one(cluster.member(2))) {
   }
@@ -299,11 +291,11 @@ TEST(Replication, R12_proposals_over_the_uncommitted_limit_are_refused_for_a_tim
 TEST(Replication, R13_entries_that_are_not_contiguous_are_rejected) {
   Cluster cluster(3);
   const std::vector<std::vector<Entry>> bad = {
-      {entry(2, 1)},               // not behind `previous`
-      {entry(1, 1), entry(3, 1)},  // a gap
-      {entry(1, 2), entry(2, 1)},  // terms descend
-      {entry(1, 5)},               // newer than its sender
-      {entry(1, 0)},               // of no term
+      {command_entry(2, 1)},                       // not behind `previous`
+      {command_entry(1, 1), command_entry(3, 1)},  // a gap
+      {command_entry(1, 2), command_entry(2, 1)},  // terms descend
+      {command_entry(1, 5)},                       // newer than its sender
+      {command_entry(1, 0)},                       // of no term
   };
   for (const auto& entries : bad) {
     cluster.drop_all();

@@ -7,7 +7,7 @@ namespace dqlite::raft {
 namespace {
 
 constexpr int kElectionTicks = 10;
-constexpr Index kBase = 100;
+constexpr Index kFirstBase = 100;
 constexpr size_t kMostMembers = 6;
 
 }  // namespace
@@ -29,7 +29,7 @@ void Simulation::Counts::add(const Counts& other) {
 }
 
 Simulation::Simulation(uint64_t seed)
-    : Cluster(1 + static_cast<int>(Random(seed).below(5)), kBase), random_(seed) {
+    : Cluster(1 + static_cast<int>(Random(seed).below(5)), kFirstBase), random_(seed) {
   auto rate = [this](int most) {
     return chance(400) ? 0 : static_cast<int>(random_.below(static_cast<uint64_t>(most)));
   };
@@ -356,7 +356,7 @@ std::string Simulation::run(int steps) {
   for (const auto& [id, m] : members) {
     for (const LeadershipEvent& event : m->leadership) counts_.elections += event.gained ? 1 : 0;
   }
-  counts_.commits += static_cast<int>(observer.highest_commit - kBase);
+  counts_.commits += static_cast<int>(observer.highest_commit - kFirstBase);
   return observer.violation;
 }
 

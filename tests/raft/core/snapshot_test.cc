@@ -17,16 +17,7 @@ Message chunk(const Cluster& cluster, NodeId from, NodeId to, Term term, EntryId
   return {from, to, term, std::move(body)};
 }
 
-Message append(NodeId from, NodeId to, Term term, EntryId previous, std::vector<Entry> entries,
-               Index commit = 0) {
-  return {from, to, term, AppendRequest{previous, commit, 0, std::move(entries)}};
-}
-
-Entry entry(Index index, Term term) {
-  return {index, term, EntryKind::kCommand, command("x")};
-}
-
-std::vector<AppendResponse> answers(const Cluster& cluster, NodeId from) {
+std::vector<AppendResponse> append_answers(const Cluster& cluster, NodeId from) {
   std::vector<AppendResponse> found;
   for (const Message& m : cluster.network) {
     const auto* response = std::get_if<AppendResponse>(&m.body);
@@ -127,7 +118,7 @@ TEST(Snapshot, S6_one_at_or_below_the_commit_index_is_ignored) {
   cluster.set_log(2, {1, 1, 1, 1}, 1, 3);
   cluster.deliver(chunk(cluster, 1, 2, 1, {2, 1}));
   CHECK_FALSE(cluster.member(2).install.has_value());
-  CHECK_EQUAL(3, answers(cluster, 2).back().match);
+  CHECK_EQUAL(3, append_answers(cluster, 2).back().match);
   STRCMP_EQUAL("1 1 1 1", cluster.log_of(2).c_str());
 }
 
@@ -137,7 +128,7 @@ TEST(Snapshot, S7_one_that_the_log_already_holds_moves_the_commit_index_instead)
   cluster.deliver(chunk(cluster, 1, 2, 1, {3, 1}));
   CHECK_FALSE(cluster.member(2).install.has_value());
   CHECK_EQUAL(3, cluster.core(2).commit_index());
-  CHECK_EQUAL(3, answers(cluster, 2).back().match);
+  CHECK_EQUAL(3, append_answers(cluster, 2).back().match);
   STRCMP_EQUAL("1 1 1 1", cluster.log_of(2).c_str());
 }
 
@@ -147,19 +138,19 @@ TEST(Snapshot, no_entry_is_accepted_while_one_is_installed_or_it_would_be_lost_w
   cluster.deliver(chunk(cluster, 1, 2, 1, {20, 1}));
   CHECK(cluster.member(2).install.has_value());
   // Another leader, of a higher term, has the log at hand.
-  cluster.deliver(append(3, 2, 2, {2, 1}, {entry(3, 1), entry(4, 2)}, 4));
+  cluster.deliver(append(3, 2, 2, {2, 1}, {command_entry(3, 1), command_entry(4, 2)}, 4));
   cluster.pump(2);  // installs
-  for (const AppendResponse& answer : answers(cluster, 2)) {
+  for (const AppendResponse& answer : append_answers(cluster, 2)) {
     CHECK(answer.match == 0 || answer.match == 20);
     CHECK_FALSE(answer.rejected);
   }
   CHECK_EQUAL(20, cluster.core(2).last().index);
   CHECK_EQUAL(20, cluster.core(2).commit_index());
   // S4: it goes on with the new leader, which hears of the snapshot.
-  CHECK_EQUAL(20, answers(cluster, 2).back().match);
-  cluster.deliver(append(3, 2, 2, {20, 1}, {entry(21, 2)}));
+  CHECK_EQUAL(20, append_answers(cluster, 2).back().match);
+  cluster.deliver(append(3, 2, 2, {20, 1}, {command_entry(21, 2)}));
   cluster.pump(2);
-  CHECK_EQUAL(21, answers(cluster, 2).back().match);
+  CHECK_EQUAL(21, append_answers(cluster, 2).back().match);
 }
 
 TEST(Snapshot, a_leader_does_not_flood_a_follower_that_is_installing) {
@@ -189,7 +180,7 @@ TEST(Snapshot, the_last_chunk_waits_for_entries_on_their_way_to_the_disk) {
   Cluster cluster(3);
   TestMember& m = cluster.member(2);
   m.disk_held = true;
-  cluster.deliver(append(1, 2, 1, {0, 0}, {entry(1, 1)}));
+  cluster.deliver(append(1, 2, 1, {0, 0}, {command_entry(1, 1)}));
   cluster.deliver(chunk(cluster, 1, 2, 1, {20, 1}));
   CHECK_FALSE(m.install.has_value());
   while (cluster.write_one(m)) {
@@ -202,7 +193,7 @@ TEST(Snapshot, one_that_failed_to_install_lets_entries_in_again) {
   cluster.set_log(2, {1, 1}, 1);
   cluster.deliver(chunk(cluster, 1, 2, 1, {20, 1}));
   cluster.finish_install(cluster.member(2), false);
-  cluster.deliver(append(1, 2, 1, {2, 1}, {entry(3, 1)}));
+  cluster.deliver(append(1, 2, 1, {2, 1}, {command_entry(3, 1)}));
   cluster.pump(2);
   CHECK_EQUAL(3, cluster.core(2).last().index);
   cluster.deliver(chunk(cluster, 1, 2, 1, {20, 1}));
@@ -234,7 +225,7 @@ TEST(Snapshot, chunks_before_the_last_one_pass_and_the_log_stays_as_it_is) {
   Cluster cluster(3);
   cluster.deliver(chunk(cluster, 1, 2, 1, {20, 1}, false));
   CHECK(cluster.member(2).install.has_value());  // handed out
-  cluster.deliver(append(1, 2, 1, {0, 0}, {entry(1, 1)}));
+  cluster.deliver(append(1, 2, 1, {0, 0}, {command_entry(1, 1)}));
   CHECK_EQUAL(1, cluster.core(2).last().index);
 }
 

@@ -6,7 +6,7 @@ namespace dqlite::raft {
 
 namespace {
 
-Entry entry(Index index, Term term) {
+Entry empty_entry(Index index, Term term) {
   return {index, term, EntryKind::kNoop, nullptr};
 }
 
@@ -23,8 +23,8 @@ TEST(StorageQueue, changes_of_one_turn_share_one_persist) {
   CHECK_TRUE(queue.is_idle());
   queue.set_hard_state({2, 3});
   queue.truncate_from(4);
-  queue.append(entry(4, 2));
-  queue.append(entry(5, 2));
+  queue.append(empty_entry(4, 2));
+  queue.append(empty_entry(5, 2));
   queue.after(message(9));
   const auto persists = queue.take(2, 0);
   CHECK_EQUAL(1, persists.size());
@@ -43,10 +43,10 @@ TEST(StorageQueue, changes_of_one_turn_share_one_persist) {
 
 TEST(StorageQueue, a_truncation_never_joins_a_persist_whose_promises_it_would_undo) {
   StorageQueue queue({1, 0}, 0);
-  queue.append(entry(1, 1));
+  queue.append(empty_entry(1, 1));
   queue.after(message(2));
   queue.truncate_from(1);
-  queue.append(entry(1, 2));
+  queue.append(empty_entry(1, 2));
   const auto persists = queue.take(0, 0);
   CHECK_EQUAL(2, persists.size());
   CHECK_EQUAL(1, persists[0].entries[0].term);
@@ -62,10 +62,10 @@ TEST(StorageQueue, a_truncation_never_joins_a_persist_whose_promises_it_would_un
 
 TEST(StorageQueue, a_completion_counts_only_for_the_log_of_now) {
   StorageQueue queue({1, 0}, 0);
-  for (Index i = 1; i <= 3; i++) queue.append(entry(i, 1));
+  for (Index i = 1; i <= 3; i++) queue.append(empty_entry(i, 1));
   const auto first = queue.take(0, 0);
   queue.truncate_from(2);
-  queue.append(entry(2, 1));  // the same index and term again
+  queue.append(empty_entry(2, 1));  // the same index and term again
   const auto second = queue.take(0, 0);
   queue.persisted(first[0].token);
   CHECK_EQUAL(1, queue.durable_index());
@@ -75,9 +75,9 @@ TEST(StorageQueue, a_completion_counts_only_for_the_log_of_now) {
 
 TEST(StorageQueue, one_completion_covers_all_before_it) {
   StorageQueue queue({1, 0}, 0);
-  queue.append(entry(1, 1));
+  queue.append(empty_entry(1, 1));
   queue.take(0, 5);
-  queue.append(entry(2, 1));
+  queue.append(empty_entry(2, 1));
   const auto second = queue.take(0, 9);
   CHECK_EQUAL(5, *queue.oldest_tick());
   queue.persisted(second[0].token);
@@ -87,7 +87,7 @@ TEST(StorageQueue, one_completion_covers_all_before_it) {
 
 TEST(StorageQueue, tokens_ascend_and_a_promise_alone_is_a_persist_too) {
   StorageQueue queue({1, 0}, 0);
-  queue.append(entry(1, 1));
+  queue.append(empty_entry(1, 1));
   const auto first = queue.take(0, 0);
   CHECK_TRUE(queue.changes_log());
   queue.after(message(2));
@@ -101,7 +101,7 @@ TEST(StorageQueue, tokens_ascend_and_a_promise_alone_is_a_persist_too) {
 
 TEST(StorageQueue, a_snapshot_makes_its_index_durable_and_old_completions_worthless) {
   StorageQueue queue({1, 0}, 0);
-  queue.append(entry(1, 1));
+  queue.append(empty_entry(1, 1));
   const auto old = queue.take(0, 0);
   queue.reset(50);
   CHECK_EQUAL(50, queue.durable_index());

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tests/raft/log/log_fixture.h"
-#include "tests/raft/log/temporary_directory.h"
+#include "tests/lib/temporary_directory.h"
 
 #include <CppUTest/TestHarness.h>
 // clang-format on

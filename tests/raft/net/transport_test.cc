@@ -16,7 +16,7 @@ using namespace dqlite::raft::net;
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kLoopPatience{30};
 
 // One end: says who it is, judges others by their cluster, and remembers what arrived.
 class End final : public TransportDelegate {
@@ -120,7 +120,7 @@ TEST_GROUP(Transport) {
   }
 
   bool eventually(const std::function<bool()>& condition, const std::vector<Transport*>& transports) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    const auto deadline = std::chrono::steady_clock::now() + kLoopPatience;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
       for (Transport* transport : transports) transport->tick();

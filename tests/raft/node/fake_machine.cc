@@ -6,8 +6,6 @@ namespace dqlite::raft {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{60};
-
 class FakeSource final : public SnapshotSource {
  public:
   FakeSource(EntryId last, Bytes bytes) : last_(last), bytes_(std::move(bytes)) {}

@@ -15,6 +15,9 @@
 
 namespace dqlite::raft {
 
+// How long a test waits for what must happen.
+constexpr std::chrono::seconds kPatience{60};
+
 struct Checkpoint {
   EntryId last;
   std::vector<std::string> commands;

@@ -25,7 +25,7 @@ TEST_GROUP(Greeter) {
   void begin_life() {
     greeter.reset();
     file.reset();
-    Result<std::unique_ptr<IdentityFile>> opened = IdentityFile::open(posix_disk(), directory.path + "/n");
+    Result<std::unique_ptr<IdentityFile>> opened = IdentityFile::open(posix_disk(), directory.path() + "/n");
     WORKS(opened.status());
     file = std::move(*opened);
     greeter = std::make_unique<Greeter>(*file, reader);

@@ -19,7 +19,7 @@ TEST_GROUP(MemberFiles) {
   uint64_t cut_at = 0;
 
   void setup() override {
-    options.directory = directory.path;
+    options.directory = directory.path();
     options.segment_bytes = 64 << 10;
     new_disk();
   }
@@ -28,14 +28,14 @@ TEST_GROUP(MemberFiles) {
     identity.reset();
     file = {};
     disk_memory = std::make_unique<FaultDisk>();
-    for (size_t slash = directory.path.find('/', 1);; slash = directory.path.find('/', slash + 1)) {
-      WORKS(disk().make_directory(directory.path.substr(0, slash)));
+    for (size_t slash = directory.path().find('/', 1);; slash = directory.path().find('/', slash + 1)) {
+      WORKS(disk().make_directory(directory.path().substr(0, slash)));
       if (slash == std::string::npos) break;
     }
     WORKS(disk().sync_directory("/"));
-    for (size_t slash = directory.path.find('/', 1); slash != std::string::npos;
-         slash = directory.path.find('/', slash + 1)) {
-      WORKS(disk().sync_directory(directory.path.substr(0, slash)));
+    for (size_t slash = directory.path().find('/', 1); slash != std::string::npos;
+         slash = directory.path().find('/', slash + 1)) {
+      WORKS(disk().sync_directory(directory.path().substr(0, slash)));
     }
   }
   FaultDisk& disk() {
@@ -45,7 +45,7 @@ TEST_GROUP(MemberFiles) {
   Status begin_life() {
     identity.reset();
     machine = std::make_unique<FakeMachine>(file);
-    Result<std::unique_ptr<IdentityFile>> opened = IdentityFile::open(disk(), directory.path);
+    Result<std::unique_ptr<IdentityFile>> opened = IdentityFile::open(disk(), directory.path());
     if (opened) identity = std::move(*opened);
     return opened.status();
   }
@@ -132,7 +132,7 @@ TEST(MemberFiles, B7_a_join_cut_off_does_not_bind_the_node_to_that_cluster) {
   WORKS(identity->save(half_way));
   LogOptions log_options;
   log_options.cluster_id_high = log_options.cluster_id_low = 7;
-  WORKS(Log::open(disk(), directory.path, log_options).status());
+  WORKS(Log::open(disk(), directory.path(), log_options).status());
   Result<MemberFiles> files = enter_cluster(disk(), options, *identity, {8, 8}, 5, *machine);
   WORKS(files.status());
 }
@@ -143,7 +143,7 @@ TEST(MemberFiles, a_log_that_is_not_of_this_nodes_making_is_never_removed) {
   {
     // Of a member whose identity file was lost; the node would be new otherwise.
     WORKS(begin_life());
-    Result<std::unique_ptr<Log>> log = Log::open(disk(), directory.path, log_options);
+    Result<std::unique_ptr<Log>> log = Log::open(disk(), directory.path(), log_options);
     WORKS(log.status());
     Persist persist;
     persist.token = 1;
@@ -160,10 +160,10 @@ TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreeme
   const auto install = [&]() -> Status {
     Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
     if (!files) return files.status();
-    Status done = write_install_note(disk(), directory.path, start);
+    Status done = write_install_note(disk(), directory.path(), start);
     if (!done) return done;
     machine->install({start.last, {"x"}});
-    return finish_install(disk(), directory.path, *files->log, start);
+    return finish_install(disk(), directory.path(), *files->log, start);
   };
   cut_everywhere(install, [&](bool through) {
     if (identity->identity().node_id == 0) return;
@@ -173,7 +173,7 @@ TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreeme
     CHECK(installed || !through);
     LONGS_EQUAL(installed ? 100 : 0, files->recovered.start.last.index);
     LONGS_EQUAL(installed ? 100 : 1, files->recovered.last_index);
-    Result<std::optional<LogStart>> note = read_install_note(disk(), directory.path);
+    Result<std::optional<LogStart>> note = read_install_note(disk(), directory.path());
     CHECK(note.is_ok() && !*note);
   });
 }

@@ -166,7 +166,7 @@ TEST(NodeJoin, B7_a_directory_restored_from_a_backup_is_refused_by_its_peers) {
   c.join(a);
   CHECK(eventually([this] { return a.voters() == 3; }));
   c.stop();
-  const std::string backup = c.directory.path + "/backup";
+  const std::string backup = c.directory.path() + "/backup";
   std::filesystem::copy(c.options.directory, backup, std::filesystem::copy_options::recursive);
   for (int i = 0; i < 2; i++) {
     c.start();

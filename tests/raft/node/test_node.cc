@@ -16,17 +16,8 @@ bool eventually(const std::function<bool()>& condition) {
   return true;
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "dqlite-node-XXXXXX").string();
-  path = mkdtemp(name.data());
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::filesystem::remove_all(path);
-}
-
 TestNode::TestNode() {
-  options.directory = directory.path + "/dqlite-node";
+  options.directory = directory.path() + "/dqlite-node";
   options.listen = "127.0.0.1:0";
   options.tick_ms = 10;
   options.segment_bytes = 1 << 20;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "raft/node.h"
+#include "tests/lib/temporary_directory.h"
 #include "tests/raft/node/fake_machine.h"
 
 #include <CppUTest/TestHarness.h>
@@ -16,19 +17,12 @@
 
 namespace dqlite::raft {
 
-constexpr std::chrono::seconds kPatience{60};
 inline Deadline patience() {
   return Clock::now() + kPatience;
 }
 
 // Polls, for conditions that no condition variable tells of.
 bool eventually(const std::function<bool()>& condition);
-
-struct TemporaryDirectory {
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  std::string path;
-};
 
 class TestNode {
  public:
