@@ -103,10 +103,10 @@ Status DatabaseFile::State::open_recorded(uint64_t database) {
             "the database file " + path + " is missing, its checkpoint record is there. " + kHowToGoOn};
   }
   if (!opened) return opened;
-  return recover(std::move(*records_found));
+  return recover(*records_found);
 }
 
-Status DatabaseFile::State::recover(FoundRecords records_found) {
+Status DatabaseFile::State::recover(const FoundRecords& records_found) {
   auto wal = wal_holds_something();
   if (!wal) return wal.status();
   if (*wal) {

@@ -38,7 +38,7 @@ struct DatabaseFile::State {
   Status open_recorded(uint64_t database);
   Status open_unrecorded(const std::string& name, bool create);
   Status open_file(const std::string& name, bool create);
-  Status recover(FoundRecords records_found);
+  Status recover(const FoundRecords& records_found);
   Status verify(const StoredRecord& kept, Recovery recovery);
   Status clean_up(const StoredRecord& kept, const FoundRecords& records_found, bool journal_there);
   Status undo_adoption();

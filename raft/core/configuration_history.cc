@@ -3,10 +3,10 @@
 namespace dqlite::raft {
 
 ConfigurationHistory::ConfigurationHistory(const LogStart& start,
-                                           std::vector<std::pair<Index, Configuration>> in_log) {
+                                           const std::vector<std::pair<Index, Configuration>>& in_log) {
   reset(start);
-  for (auto& [index, configuration] : in_log) {
-    if (index > start.last.index) history_.emplace_back(index, std::move(configuration));
+  for (const auto& [index, configuration] : in_log) {
+    if (index > start.last.index) history_.emplace_back(index, configuration);
   }
 }
 

@@ -15,7 +15,7 @@ namespace dqlite::raft {
 
 class ConfigurationHistory {
  public:
-  ConfigurationHistory(const LogStart& start, std::vector<std::pair<Index, Configuration>> in_log);
+  ConfigurationHistory(const LogStart& start, const std::vector<std::pair<Index, Configuration>>& in_log);
 
   [[nodiscard]] const Configuration& newest() const { return history_.back().second; }
   [[nodiscard]] Index newest_index() const { return history_.back().first; }

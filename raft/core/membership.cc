@@ -70,7 +70,8 @@ Result<Index> Core::State::add_member(uint64_t instance, const std::string& addr
     return Status(Code::kInvalid, "a new member needs an instance number and an address");
   }
   for (const Member& member : configuration().members) {
-    const std::string who = "member " + std::to_string(member.id);
+    std::string who = "member ";
+    who += std::to_string(member.id);
     if (member.instance == instance) {
       // The request came again: its first answer may have been lost. An id is the index of the entry that
       // added it.

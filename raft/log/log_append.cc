@@ -1,5 +1,6 @@
 // Appending: from persists to records, to batches, to synced bytes. See raft/log/log.h.
 #include <algorithm>
+#include <iterator>
 
 #include "raft/log/batch_writer.h"
 #include "raft/log/log_state.h"
@@ -123,9 +124,8 @@ Result<std::vector<std::shared_ptr<Segment>>> Log::State::reserve(const std::vec
     }
     taken.push_back(std::move(*segment));
   }
-  std::vector<std::shared_ptr<Segment>> fresh;
-  for (auto& segment : taken) fresh.push_back(std::move(segment));
-  return fresh;
+  return std::vector<std::shared_ptr<Segment>>(std::make_move_iterator(taken.begin()),
+                                               std::make_move_iterator(taken.end()));
 }
 
 // A spare becomes the log's segment `sequence`; durable, name and all, on return [B12].

@@ -90,7 +90,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void set_identity(const Identity& identity);
   void publish_standing(Standing standing);
   void abandon_join(const Status& reason);
-  void join_as_member(const net::Address& target, IndexCompletion completion);
+  void join_as_member(const net::Address& target, const IndexCompletion& completion);
   [[nodiscard]] net::JoinReply answer_without_cluster(const net::JoinRequest& request) const;
 
   // --- the end ---

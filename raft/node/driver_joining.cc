@@ -183,7 +183,7 @@ void Driver::entered(const net::JoinReply& reply, const net::Address& leader,
 }
 
 // Joining again is fine if it is the same cluster.
-void Driver::join_as_member(const net::Address& target, IndexCompletion completion) {
+void Driver::join_as_member(const net::Address& target, const IndexCompletion& completion) {
   if (target.text() == address_ || member_->has_address(target.text())) {
     return completion->complete(member_->commit_index());
   }
