@@ -129,8 +129,8 @@ Status IdentityFile::load() {
   identity_ = std::move(*identity);
   sequence_ = content->sequence;
   in_place_size_ = content->valid_copies == 2 ? bytes->size() : 0;
-  was_copied_ =
-      identity_.machine_id != machine_id_ || identity_.device != device_ || identity_.inode != inode_;
+  was_copied_ = identity_.machine_id != machine_id_ || identity_.inode != inode_;
+  if (!was_copied_) identity_.device = device_;
   return Status::ok();
 }
 

@@ -38,8 +38,9 @@ struct Identity {
   std::string listen;         // as given, or empty
   std::string join_target;    // a join that was begun and has not ended: forbids bootstrap
   int timeout_ms = 5000;
-  // Where the directory was when it was created or last accepted: machine-id, device and inode. A mismatch
-  // with where it is means copied or moved.
+  // Where the directory was when it was created or last accepted. Another machine-id or inode now means
+  // copied or moved. The device is for whoever reads the file: its number changes with a reboot or another
+  // order of mounts, and a copy on another file system has another inode, too.
   std::string machine_id;
   uint64_t device = 0;
   uint64_t inode = 0;
@@ -54,9 +55,9 @@ class IdentityFile {
   ~IdentityFile();  // releases the lock
 
   [[nodiscard]] const Identity& identity() const { return identity_; }
-  // True if the directory lies on another machine, device or inode than where it was created or last
-  // accepted. It stays true from open to open until the place is accepted: a second start must not make a
-  // copy pass for the original [B7].
+  // True if the directory lies on another machine or inode than where it was created or last accepted. It
+  // stays true from open to open until the place is accepted: a second start must not make a copy pass for
+  // the original [B7].
   [[nodiscard]] bool was_copied() const { return was_copied_; }
   // The directory is the true one, wherever it lies now. Durable on return.
   Status accept_location();

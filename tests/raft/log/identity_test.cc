@@ -89,6 +89,32 @@ TEST(Identity, B7_a_copied_directory_is_found_out_until_its_place_is_accepted) {
   CHECK_FALSE((*accepted)->was_copied());
 }
 
+TEST(Identity, B7_a_device_number_that_a_reboot_changed_makes_no_copy) {
+  OK(try_open());
+  Identity identity = file->identity();
+  const uint64_t device = identity.device;
+  identity.device++;
+  OK(file->save(identity));
+  OK(try_open());
+  CHECK_FALSE(file->was_copied());
+  CHECK(file->identity().device == device);
+}
+
+TEST(Identity, B7_another_machine_or_inode_makes_a_copy) {
+  OK(try_open());
+  const Identity identity = file->identity();
+  Identity changed = identity;
+  changed.machine_id += "x";
+  OK(file->save(changed));
+  OK(try_open());
+  CHECK_TRUE(file->was_copied());
+  changed = identity;
+  changed.inode++;
+  OK(file->save(changed));
+  OK(try_open());
+  CHECK_TRUE(file->was_copied());
+}
+
 TEST(Identity, B7_the_highest_boot_counter_of_a_peer_is_remembered) {
   OK(try_open());
   LONGS_EQUAL(0, file->peer_boot_counter(77));
