@@ -1,6 +1,7 @@
 #include "vfs/checkpointer.h"
 
 #include <algorithm>
+#include <new>
 
 #include "codec/command.h"
 #include "vfs/database_set.h"
@@ -142,6 +143,19 @@ Result<CheckpointReport> Checkpointer::attempt(uint64_t requested) {
 }
 
 void Checkpointer::run() {
+  while (true) {
+    try {
+      return work();
+    } catch (const std::bad_alloc&) {
+      // What was requested is still to be done.
+      std::unique_lock lock(mutex_);
+      retry_at_ = steady_clock::now() + kRetryInterval;
+      if (wake_.wait_for(lock, kRetryInterval, [this] { return stopping_; })) return;
+    }
+  }
+}
+
+void Checkpointer::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     Time now = steady_clock::now();

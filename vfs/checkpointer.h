@@ -59,6 +59,7 @@ class Checkpointer {
   using Time = std::chrono::steady_clock::time_point;
 
   void run();
+  void work();  // until it is stopped, or memory is gone
   // One attempt at every database; the index reached by all.
   Result<CheckpointReport> attempt(uint64_t requested);
   void arm(Time now);  // call with mutex_ held

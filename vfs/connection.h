@@ -56,6 +56,11 @@ class Connection {
   // `microseconds`. False if there is nothing to wait for.
   static bool sleep(int microseconds);
 
+  // SQLite opened a super-journal on this thread, or deletes it for good: its commit point, at which what the
+  // transaction changed in replicated databases is committed. An error undoes the transaction [V-A3].
+  static void super_journal_opened(const char* name);
+  static int super_journal_deleted(const char* name);
+
   // Other threads ask, too: the registry looks for the connections of a handle.
   [[nodiscard]] sqlite3* handle() const {
     sqlite3** pointer = handle_.load(std::memory_order_acquire);
@@ -100,7 +105,7 @@ class Connection {
   }
   [[nodiscard]] uint32_t page_size() const;
 
-  // connection_write.cc: the write turn and COMMIT
+  // connection_write.cc: the write turn, the WAL file, checkpoints
   int lock_write();
   int take_turn();
   int unlock_write();
@@ -109,7 +114,20 @@ class Connection {
   int lock_checkpoint();
   int checkpoint_now();
   int unlock_checkpoint();
+  [[nodiscard]] bool transaction_is_open() const;
+  [[nodiscard]] bool statement_writes() const;
+  [[nodiscard]] bool statement_runs_pragma() const;
+  [[nodiscard]] bool main_is_ours() const;
+  [[nodiscard]] const char* schema_name() const;
+
+  // connection_commit.cc
+  enum class CommitPlace : uint8_t { kPhaseTwo, kPhaseOne, kNone };
+  int sealed();
+  [[nodiscard]] CommitPlace place_of_commit();
+  [[nodiscard]] int plain_files_written() const;
   int commit_phase_two();
+  void commit_transaction();
+  std::vector<Connection*> writing_members();
   int commit_group(const std::vector<Connection*>& group, bool same_term);
   Status propose_group(const std::vector<Connection*>& group, Committer::After& after);
   int commit_in_phase_one();
@@ -119,11 +137,6 @@ class Connection {
   [[nodiscard]] uint32_t sealed_frames() const;
   void committed(const CommitMark& mark);
   void abandon();
-  [[nodiscard]] bool transaction_is_open() const;
-  [[nodiscard]] bool statement_writes() const;
-  [[nodiscard]] bool statement_runs_pragma() const;
-  [[nodiscard]] bool main_is_ours() const;
-  [[nodiscard]] const char* schema_name() const;
   [[nodiscard]] Deadline deadline() const;
 
   int pragma(char** arguments);
@@ -153,7 +166,7 @@ class Connection {
   Writing writing_ = Writing::kNo;
   uint64_t write_term_ = 0;
   bool write_taken_ = false;  // WRITE was held in this transaction
-  bool group_done_ = false;   // another database's COMMIT_PHASETWO decided for this one, too
+  bool group_done_ = false;   // decided already, with another database's or by the end of a super-journal
   int group_result_ = SQLITE_OK;
   std::vector<PendingFrame> pending_;
   FrameHeader open_header_;

@@ -15,9 +15,11 @@ using Clock = std::chrono::steady_clock;
 constexpr uint64_t kWalHeaderSize = 32;  // a WAL that ends with its header holds nothing
 
 const char kHowToGoOn[] =
-    "Put the file back as it was, or remove this node's dqlite-node directory and the database files and let "
-    "the node "
-    "join the cluster again";
+    "Put the file back as it was. If this node is one of several, move the whole directory away and join "
+    "again "
+    "with an empty one; if it is the only one, move dqlite-node away alone: the file as it is becomes the "
+    "first "
+    "state of a new cluster";
 
 uint64_t size_of(const CheckpointRecord& record) {
   return uint64_t{record.page_count} * record.page_size;

@@ -341,6 +341,7 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
     }
   }
   return guarded([&] {
+    if ((flags & SQLITE_OPEN_SUPER_JOURNAL) != 0) Connection::super_journal_opened(name);
     if (name == nullptr || (flags & SQLITE_OPEN_MAIN_DB) == 0 || is_inherited(name)) {
       return host_vfs->xOpen(host_vfs, name, file, flags, out_flags);
     }
@@ -355,6 +356,10 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
 int delete_file(sqlite3_vfs*, const char* name, int sync_directory) {
   return guarded([&] {
     if (belongs_to_database(name, "-wal") || belongs_to_database(name, "-journal")) return SQLITE_OK;
+    // At its commit SQLite asks for a sync (vdbeaux.c); a rollback does not (pager.c, pager_delsuper).
+    if (sync_directory != 0) {
+      if (int rc = Connection::super_journal_deleted(name); rc != SQLITE_OK) return rc;
+    }
     return host_vfs->xDelete(host_vfs, name, sync_directory);
   });
 }
