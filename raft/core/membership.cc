@@ -70,18 +70,17 @@ Result<Index> Core::State::add_member(uint64_t instance, const std::string& addr
     return Status(Code::kInvalid, "a new member needs an instance number and an address");
   }
   for (const Member& member : configuration().members) {
-    std::string who = "member ";
-    who += std::to_string(member.id);
+    const std::string id = std::to_string(member.id);
     if (member.instance == instance) {
       // The request came again: its first answer may have been lost. An id is the index of the entry that
       // added it.
       if (member.address == address) return member.id;
-      return Status(Code::kRefused, "this node is " + who + " already, at " + member.address +
+      return Status(Code::kRefused, "this node is member " + id + " already, at " + member.address +
                                         ": change its address instead of adding it again");
     }
     if (member.address == address) {
-      return Status(Code::kRefused,
-                    who + " has the address " + address + ": remove it first, or use another address");
+      return Status(Code::kRefused, "member " + id + " has the address " + address +
+                                        ": remove it first, or use another address");
     }
   }
   Configuration next = configuration();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <new>
 #include <system_error>
 
 #include "codec/checksum.h"
@@ -70,12 +71,20 @@ void SpareSegments::run() {
     }
     making_ = true;
     lock.unlock();
-    Result<std::unique_ptr<Segment>> made = make(segment_bytes_);
+    Result<std::unique_ptr<Segment>> made = make_in_background();
     lock.lock();
     making_ = false;
     if (made) ready_.push_back(std::move(*made));
     changed_.notify_all();
     if (!made) changed_.wait_for(lock, kRetry, [this] { return stop_; });
+  }
+}
+
+Result<std::unique_ptr<Segment>> SpareSegments::make_in_background() {
+  try {
+    return make(segment_bytes_);
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kIo, "out of memory");  // short enough to need none; tried again later
   }
 }
 

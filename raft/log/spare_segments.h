@@ -47,6 +47,7 @@ class SpareSegments {
  private:
   void run();
   Result<std::unique_ptr<Segment>> make(uint64_t size_bytes);
+  Result<std::unique_ptr<Segment>> make_in_background();
 
   Disk& disk_;
   const std::string directory_;

@@ -68,7 +68,7 @@ void Driver::join(const net::Address& target, IndexCompletion completion) {
       return completion->complete(
           Status(Code::kRefused, "this node is founding a cluster of its own just now"));
     case Phase::kMember:
-      return join_as_member(target, std::move(completion));
+      return join_as_member(target, completion);
     case Phase::kEntering:
       join_waiters_.push_back(std::move(completion));
       return;
