@@ -1,5 +1,6 @@
 // The machine stops at each call that a checkpoint, an adoption or a recovery makes, and loses power:
 // afterwards the file is exactly one checkpoint, the one its record names.
+#include "tests/lib/sanitizers.h"
 #include "tests/vfs/database_image.h"
 #include "tests/vfs/fault_files.h"
 #include "tests/vfs/stock_rollback.h"
@@ -14,9 +15,9 @@ using namespace dqlite::vfs;
 namespace {
 
 // With a sanitizer this is many times slower: it sees a sample.
-#if defined(__SANITIZE_THREAD__)
+#if defined(DQLITE_THREAD_SANITIZER)
 constexpr uint64_t kSample = 11;
-#elif defined(__SANITIZE_ADDRESS__)
+#elif defined(DQLITE_ADDRESS_SANITIZER)
 constexpr uint64_t kSample = 4;
 #else
 constexpr uint64_t kSample = 1;

@@ -203,7 +203,7 @@ TEST(DatabaseFileRecovery, A9_a_hot_journal_of_a_stock_writer_is_refused_and_lef
   put({J::kForeign, R::kOne, H::kOlder, ""});
   STRCMP_EQUAL("refused", open().c_str());
   STRCMP_CONTAINS("rollback journal of another program", sentence.sentence().c_str());
-  STRCMP_CONTAINS("join the cluster again", sentence.sentence().c_str());
+  STRCMP_CONTAINS("join again with an empty one", sentence.sentence().c_str());
 }
 
 TEST(DatabaseFileRecovery, A9_a_backup_copied_over_the_file_is_refused) {
