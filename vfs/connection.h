@@ -93,7 +93,7 @@ class Connection {
   int lock_read();
   int move_snapshot();
   int unlock_read();
-  void show(const CommittedView& view);
+  bool show(const CommittedView& view);
   bool shows(const CommittedView& view) const;
   void grant(const CommittedView& view);
   void end_snapshot();
@@ -123,6 +123,7 @@ class Connection {
   // connection_commit.cc
   enum class CommitPlace : uint8_t { kPhaseTwo, kPhaseOne, kNone };
   int sealed();
+  int commit_at_seal();
   [[nodiscard]] CommitPlace place_of_commit();
   [[nodiscard]] int plain_files_written() const;
   int commit_phase_two();
@@ -137,6 +138,7 @@ class Connection {
   [[nodiscard]] uint32_t sealed_frames() const;
   void committed(const CommitMark& mark);
   void abandon();
+  void take_back();
   [[nodiscard]] Deadline deadline() const;
 
   int pragma(char** arguments);
@@ -164,6 +166,7 @@ class Connection {
   bool reserved_until_end_ = false;  // the turn, for an explicit transaction that has not written yet
 
   Writing writing_ = Writing::kNo;
+  WalIndexHeader header_before_write_;
   uint64_t write_term_ = 0;
   bool write_taken_ = false;  // WRITE was held in this transaction
   bool group_done_ = false;   // decided already, with another database's or by the end of a super-journal

@@ -64,7 +64,9 @@ int Connection::commit_group(const std::vector<Connection*>& group, bool same_te
     if (status) {
       member->committed(after.at(&member->database_));
     } else {
-      // SQLite's cache and private header hold what was not committed: the next snapshot makes it drop them.
+      // SQLite's cache and private header hold what was not committed: its rollback or, for the database
+      // whose COMMIT_PHASETWO fails, the next snapshot makes it drop them.
+      member->take_back();
       member->pending_.clear();
       member->rebuild_ = true;
     }
@@ -195,6 +197,16 @@ int Connection::super_journal_deleted(const char* name) {
 
 // SQLite has written the last frame of its commit.
 int Connection::sealed() {
+  int rc = commit_at_seal();
+  if (rc == SQLITE_OK) return rc;
+  // The rollback that follows is one of all databases.
+  for (Connection* member : ConnectionRegistry::of(handle())) {
+    if (member != this) member->take_back();
+  }
+  return rc;
+}
+
+int Connection::commit_at_seal() {
   if (!super_journal.name.empty()) super_journal.handle = handle();
   switch (place_of_commit()) {
     case CommitPlace::kPhaseTwo:

@@ -24,8 +24,9 @@ bool Connection::shows(const CommittedView& view) const {
   return !rebuild_ && view.epoch == shown_.epoch && view.mark.sequence == shown_.mark.sequence;
 }
 
-// Makes `view`, which the reader holds, what SQLite finds in the wal-index.
-void Connection::show(const CommittedView& view) {
+// Makes `view`, which the reader holds, what SQLite finds in the wal-index. False if the whole copy was
+// replaced meanwhile: then there is a newer one.
+bool Connection::show(const CommittedView& view) {
   bool renumber =
       rebuild_ || view.epoch != shown_.epoch || view.backfill > indexed_ || is_renumbering_due(view);
   if (renumber) {
@@ -38,7 +39,7 @@ void Connection::show(const CommittedView& view) {
   }
   rebuild_ = true;  // should memory run out on the way
   std::vector<uint32_t> page_numbers;
-  database_.page_numbers(indexed_, view.mark.sequence, page_numbers);
+  if (!database_.page_numbers(indexed_, view.mark.sequence, page_numbers)) return false;
   for (uint32_t page_number : page_numbers) index_.append(private_number(++indexed_), page_number);
 
   WalIndexHeader header;
@@ -53,6 +54,7 @@ void Connection::show(const CommittedView& view) {
   index_.set_backfill(private_number(view.backfill));
   shown_ = view;
   rebuild_ = false;
+  return true;
 }
 
 // `view` is what the header says already; the file may have moved on beneath it.
@@ -115,17 +117,18 @@ int Connection::move_snapshot() {
       return SQLITE_OK;
     }
   }
-  CommittedView view = database_.begin_read(reader_);
-  // A connection that only sees its own commits must start again, too.
-  if (shows(view) && !is_renumbering_due(view)) {
-    grant(view);
-  } else {
+  while (true) {
+    CommittedView view = database_.begin_read(reader_);
+    // A connection that only sees its own commits must start again, too.
+    if (shows(view) && !is_renumbering_due(view)) {
+      grant(view);
+      return SQLITE_OK;
+    }
     // SQLite compares the header with its copy, finds it changed, drops the lock and begins again with the
     // new one.
-    show(view);
-    moved_ = true;
+    moved_ = show(view);
+    if (moved_) return SQLITE_OK;
   }
-  return SQLITE_OK;
 }
 
 int Connection::unlock_read() {

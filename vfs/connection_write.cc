@@ -126,6 +126,7 @@ int Connection::take_turn() {
   bool newest = shows(database_.committed());
   if (taken && newest) {
     writing_ = Writing::kOpen;
+    header_before_write_ = index_.header();
     write_term_ = term;
     write_taken_ = true;
     early_ = false;
@@ -178,6 +179,14 @@ int Connection::unlock_write() {
     abandon();
   }
   return SQLITE_OK;
+}
+
+// A commit that failed after SQLite had moved the header past its frames, and before it released WRITE: its
+// rollback undoes, and drops from the cache, what stands behind the header (wal.c, sqlite3WalUndo).
+void Connection::take_back() {
+  if (writing_ != Writing::kOpen || !is_sealed()) return;
+  index_.show(header_before_write_);
+  rebuild_ = true;
 }
 
 // A transaction that ends without being proposed.

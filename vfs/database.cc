@@ -1,6 +1,7 @@
 #include "vfs/database.h"
 
 #include <algorithm>
+#include <new>
 
 namespace dqlite::vfs {
 namespace {
@@ -75,7 +76,8 @@ PinnedVersion Database::begin_file_read(Reader& reader, uint64_t& index, uint64_
   reader = {true, UINT64_MAX, wal_.checkpointed()};
   readers_.push_back(&reader);
   PinnedVersion version = versions_.current();
-  if (wal_.frame_count() > 0 && version->record().index < index) {
+  // By index: a commit may be published without a frame, and the file not have it [see checkpoint].
+  if (wal_.newest().index != version->record().index && version->record().index < index) {
     index = version->record().index;
     term = version->record().term;
   }
@@ -96,9 +98,13 @@ SharedPage Database::frame(uint64_t sequence) {
   return wal_.holds(sequence) ? wal_.frame(sequence).bytes : nullptr;
 }
 
-void Database::page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out) {
+bool Database::page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out) {
   std::lock_guard lock(mutex_);
-  for (uint64_t sequence = from + 1; sequence <= to; sequence++) out.push_back(wal_.frame(sequence).number);
+  for (uint64_t sequence = from + 1; sequence <= to; sequence++) {
+    if (!wal_.holds(sequence)) return false;
+    out.push_back(wal_.frame(sequence).number);
+  }
+  return true;
 }
 
 Result<SharedPage> Database::newest_page(uint32_t page_number) {
@@ -151,7 +157,9 @@ Status Database::replace(const CheckpointRecord& record, const DatabaseFile::Pag
   std::lock_guard work(file_work_);
   Result<CheckpointCost> cost = versions_.replace(record, source, deadline);
   if (!cost) return cost.status();
+  // In one step: nobody may see the new file under the old mark.
   std::lock_guard lock(mutex_);
+  versions_.record_changed();
   epoch_++;
   wal_.reset(mark_of(record, wal_.newest().sequence + 1));
   return Status::ok();
@@ -189,15 +197,20 @@ Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
     pages = wal_.changes_until(target);
     checkpoint_target_ = target.sequence;
   }
-  auto zeros = std::make_shared<Bytes>(record.page_size);
-  for (PageImage& page : pages) {
-    if (page.bytes == nullptr) page.bytes = zeros;
+  Result<CheckpointCost> cost = CheckpointCost{};
+  try {
+    auto zeros = std::make_shared<Bytes>(record.page_size);
+    for (PageImage& page : pages) {
+      if (page.bytes == nullptr) page.bytes = zeros;
+    }
+    record.page_count = target.page_count;
+    record.index = target.index;
+    record.term = target.term;
+    record.checksum = target.checksum;
+    cost = versions_.advance(record, pages, older_pinned, deadline);
+  } catch (const std::bad_alloc&) {
+    cost = Status(Code::kFull, "out of memory");  // of no allocation itself
   }
-  record.page_count = target.page_count;
-  record.index = target.index;
-  record.term = target.term;
-  record.checksum = target.checksum;
-  Result<CheckpointCost> cost = versions_.advance(record, pages, older_pinned, deadline);
   std::lock_guard lock(mutex_);
   checkpoint_target_ = 0;
   checkpoint_ended_.notify_all();

@@ -62,8 +62,8 @@ class Database {
   CommittedView committed();
   // A frame that a held snapshot covers; null if the whole copy was replaced meanwhile.
   SharedPage frame(uint64_t sequence);
-  // The page numbers of the frames after `from` up to `to`.
-  void page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out);
+  // The page numbers of the frames after `from` up to `to`. False if the whole copy was replaced meanwhile.
+  bool page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out);
   // A page as of `version` of the file.
   Status read_file(const FileVersion& version, uint32_t page_number, std::span<uint8_t> out) {
     return versions_.read(version, page_number, out);

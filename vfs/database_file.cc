@@ -68,6 +68,10 @@ Status DatabaseFile::establish(const CheckpointRecord& record) {
   return done;
 }
 
+const Status& DatabaseFile::failure() const {
+  return state_->failure;
+}
+
 Status DatabaseFile::read(uint32_t page_number, std::span<uint8_t> out) {
   return state_->read(page_number, out);
 }

@@ -97,8 +97,13 @@ class DatabaseFile {
   // and with the same safety as a checkpoint, in bounded memory: pages that are equal are left alone.
   // `source` gives each page from 1 to next.page_count, canonical, and may be asked twice.
   using PageSource = std::function<Status(uint32_t page_number, std::span<uint8_t> out)>;
-  Result<CheckpointCost> replace(const CheckpointRecord& next, const PageSource& source,
-                                 std::chrono::steady_clock::time_point deadline);
+  // `before_copy` is called before the first page is overwritten.
+  Result<CheckpointCost> replace(
+      const CheckpointRecord& next, const PageSource& source, std::chrono::steady_clock::time_point deadline,
+      const std::function<void()>& before_copy = [] {});
+
+  // What left the file between two checkpoints; ok if nothing did, also after a failure that was undone.
+  [[nodiscard]] const Status& failure() const;
 
   [[nodiscard]] const CheckpointRecord& record() const;
   [[nodiscard]] bool has_record() const { return record().database != 0; }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <new>
 
 #include "codec/checksum.h"
 #include "codec/page.h"
@@ -68,12 +69,14 @@ Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next,
 }
 
 Result<CheckpointCost> DatabaseFile::replace(const CheckpointRecord& next, const PageSource& source,
-                                             std::chrono::steady_clock::time_point deadline) {
+                                             std::chrono::steady_clock::time_point deadline,
+                                             const std::function<void()>& before_copy) {
   State& state = *state_;
   if (!state.failure) return state.failure;
   if (Status status = state.check_next(next); !status) return status;
   auto changed = state.compare_all(next, source);
   if (!changed) return changed.status();
+  changed->before_copy = before_copy;
   return state.move_to(next, std::move(*changed), deadline);
 }
 
@@ -154,7 +157,12 @@ Result<CheckpointCost> DatabaseFile::State::move_to(const CheckpointRecord& next
   if (Status status = check_sums(next, pages.sums_after); !status) return status;
   if (Status status = lock->take_exclusive(deadline); !status) return status;
   CheckpointCost cost;
-  if (Status status = carry_out(next, pages, cost); !status) return status;
+  try {
+    if (Status status = carry_out(next, pages, cost); !status) return status;
+  } catch (const std::bad_alloc&) {
+    failure = Status(Code::kIo, "out of memory");  // EXCLUSIVE stays, as after any failure in the middle
+    return failure;
+  }
   if (Status status = lock->back_to_reserved(); !status) {
     failure = status;
     return status;
@@ -180,6 +188,7 @@ Status DatabaseFile::State::carry_out(const CheckpointRecord& next, NewPages& pa
   if (done) done = records->write(other(slot), next);
   if (done) {
     copied = true;
+    if (pages.before_copy) pages.before_copy();
     begin_copy(pages_in_motion(record, next, pages.numbers));
     done = copy_pages(next, pages, cost);
   }

@@ -27,7 +27,8 @@ struct NewPages {
   std::vector<uint32_t> numbers;
   DatabaseFile::PageSource source;
   PageSums sums_after;
-  bool source_failed = false;  // it, and not the disk, ended the copy
+  std::function<void()> before_copy;  // called when nothing was overwritten yet
+  bool source_failed = false;         // it, and not the disk, ended the copy
 };
 
 struct DatabaseFile::State {

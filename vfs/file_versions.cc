@@ -64,14 +64,15 @@ Result<CheckpointCost> FileVersions::advance(const CheckpointRecord& next,
       if (Status status = keep(number); !status) return status;
     }
     std::lock_guard lock(mutex_);
+    current_->forget_kept();
     kept_total_->fetch_add(old_pages.size() * present.page_size);
     current_->kept_ = std::move(old_pages);
   }
   Result<CheckpointCost> cost = file_->checkpoint(next, pages, deadline);
   std::lock_guard lock(mutex_);
   if (!cost) {
-    // kBusy: nothing was touched. Any other failure leaves the file in doubt: the kept pages stay true.
-    if (cost.status().code() == Code::kBusy) current_->forget_kept();
+    // Where the file is in doubt the kept pages stay true.
+    if (is_untouched()) current_->forget_kept();
     return cost;
   }
   move_on();
@@ -80,17 +81,12 @@ Result<CheckpointCost> FileVersions::advance(const CheckpointRecord& next,
 
 Result<CheckpointCost> FileVersions::replace(const CheckpointRecord& next, const PageReader& source,
                                              std::chrono::steady_clock::time_point deadline) {
-  {
+  Result<CheckpointCost> cost = file_->replace(next, source, deadline, [this] {
     std::lock_guard lock(mutex_);
     current_->lost_ = true;
-  }
-  Result<CheckpointCost> cost = file_->replace(next, source, deadline);
+  });
   std::lock_guard lock(mutex_);
-  if (!cost) {
-    if (cost.status().code() == Code::kBusy) current_->lost_ = false;
-    return cost;
-  }
-  move_on();
+  if (!cost && is_untouched()) current_->lost_ = false;
   return cost;
 }
 

@@ -26,7 +26,12 @@ class FileVersion {
   using Total = std::shared_ptr<std::atomic<uint64_t>>;
 
   explicit FileVersion(Total kept_total) : kept_total_(std::move(kept_total)) {}
-  ~FileVersion() { forget_kept(); }
+  ~FileVersion() {
+    forget_kept();
+    // One after the other: a chain can be longer than a small stack.
+    std::shared_ptr<FileVersion> next = std::move(next_);
+    while (next != nullptr && next.use_count() == 1) next = std::move(next->next_);
+  }
   FileVersion(const FileVersion&) = delete;
   FileVersion& operator=(const FileVersion&) = delete;
 
@@ -55,7 +60,7 @@ class FileVersions {
   [[nodiscard]] PinnedVersion current() const;
   // The file beneath, for its record, path and establishment; not for pages.
   [[nodiscard]] DatabaseFile& file() { return *file_; }
-  // After `file().establish`: the next version has the record.
+  // After `file().establish` or `replace`: the next version has the file's record.
   void record_changed();
 
   // One page as of `version`, canonical. kBusy ("replaced") if the version was lost to a whole new copy.
@@ -67,7 +72,8 @@ class FileVersions {
   Result<CheckpointCost> advance(const CheckpointRecord& next, const std::vector<PageImage>& pages,
                                  bool older_pinned, std::chrono::steady_clock::time_point deadline);
 
-  // DatabaseFile::replace: another copy of the database, with nothing kept for pinned versions.
+  // DatabaseFile::replace: another copy of the database, with nothing kept for pinned versions, which are
+  // lost from the first page on. Until `record_changed` the present version stays the current one.
   using PageReader = std::function<Status(uint32_t page_number, std::span<uint8_t> out)>;
   Result<CheckpointCost> replace(const CheckpointRecord& next, const PageReader& source,
                                  std::chrono::steady_clock::time_point deadline);
@@ -78,6 +84,9 @@ class FileVersions {
  private:
   // The kept page of `version` or a later one, if an overwrite has begun.
   [[nodiscard]] SharedPage find_kept(const FileVersion& version, uint32_t page_number) const;
+
+  // After a failure: is the file what it was before?
+  [[nodiscard]] bool is_untouched() const { return file_->failure().is_ok(); }
 
   // `file_` has reached its next state: the chain follows. Call with the mutex held.
   void move_on();

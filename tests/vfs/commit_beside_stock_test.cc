@@ -162,6 +162,21 @@ TEST(CommitBesideStock, V_A3_a_rollback_that_meets_an_old_super_journal_commits_
   STRCMP_EQUAL("0|0|0|", rows_of({"t", "stock0.m", "stock1.m"}).c_str());
 }
 
+TEST(CommitBesideStock, V_A3_a_refused_commit_under_a_super_journal_shows_nothing_beside_an_open_select) {
+  open_replicated({"two"});
+  sql->run("INSERT INTO t(x) VALUES(0); INSERT INTO two.m VALUES(0), (0)");
+  sqlite3_stmt* selects[2] = {};
+  sqlite3_prepare_v2(sql->handle(), "SELECT x FROM t", -1, &selects[0], nullptr);
+  sqlite3_prepare_v2(sql->handle(), "SELECT x FROM two.m", -1, &selects[1], nullptr);
+  for (sqlite3_stmt* select : selects) CHECK_EQUAL(SQLITE_ROW, sqlite3_step(select));
+  sql->run("BEGIN; INSERT INTO t(x) VALUES(1); INSERT INTO two.m VALUES(1)");
+  sql->run("INSERT INTO stock0.m VALUES(1); INSERT INTO stock1.m VALUES(1)");
+  CHECK_EQUAL(kNotCommitted, commit_and_overwrite());
+  STRCMP_EQUAL("1|2|0|0|", rows_of({"t", "two.m", "stock0.m", "stock1.m"}).c_str());
+  for (sqlite3_stmt* select : selects) sqlite3_finalize(select);
+  STRCMP_EQUAL("1|2|0|0|", rows_of({"t", "two.m", "stock0.m", "stock1.m"}).c_str());
+}
+
 // --- two replicated databases under another main ---
 
 TEST(CommitBesideStock, B14_two_replicated_databases_beside_a_main_in_memory_are_one_entry) {

@@ -371,6 +371,23 @@ TEST(CommitOfSeveral, B14_a_failure_rolls_back_both) {
   }
 }
 
+TEST(CommitOfSeveral, B14_a_failure_beside_an_open_select_shows_nothing_of_itself_in_any_database) {
+  open("a.db", "b.db");
+  sql->run("INSERT INTO main.m VALUES(0); INSERT INTO two.n VALUES(0), (0), (0)");
+  sqlite3_stmt* select = nullptr;
+  sqlite3_prepare_v2(sql->handle(), "SELECT x FROM two.n", -1, &select, nullptr);
+  CHECK_EQUAL(SQLITE_ROW, sqlite3_step(select));
+  sql->run("BEGIN; INSERT INTO main.m VALUES(1); INSERT INTO two.n VALUES(1)");
+  CHECK_EQUAL(kNotCommitted, commit_and_overwrite(*node, *sql));
+  // The snapshot of the open SELECT lasts.
+  STRCMP_EQUAL("3", sql->value("SELECT count(*) FROM two.n").c_str());
+  sqlite3_finalize(select);
+  STRCMP_EQUAL("1|3\n", counts().c_str());
+  sql->run("BEGIN; INSERT INTO main.m VALUES(1); INSERT INTO two.n VALUES(1); COMMIT");
+  STRCMP_EQUAL("2|4\n", counts().c_str());
+  STRCMP_EQUAL("ok", sql->value("PRAGMA two.integrity_check").c_str());
+}
+
 TEST(CommitOfSeveral, B14_a_commit_that_changed_one_of_two_locked_databases_is_not_refused_afterwards) {
   for (bool change_main : {true, false}) {
     open("a.db", "b.db");

@@ -163,9 +163,59 @@ TEST(FileVersions, a_version_lost_to_another_copy_says_so) {
       },
       std::chrono::steady_clock::now() + std::chrono::seconds(5));
   CHECK_TRUE(cost.is_ok());
+  versions->record_changed();
   Bytes page(512);
   Status status = versions->read(*pinned, 2, page);
   CHECK_TRUE(status.code() == Code::kBusy);
   STRCMP_CONTAINS("replaced by a newer one", status.sentence().c_str());
   check(*versions->current(), copy);
+}
+
+TEST(FileVersions, a_copy_that_is_refused_or_fails_before_the_first_page_loses_no_version) {
+  open(6);
+  PinnedVersion pinned = versions->current();
+  Image copy = random_image(9, 77);
+  CheckpointRecord wrong_sum = record_of(copy, index + 1);
+  wrong_sum.checksum++;
+  uint32_t asked = 0;
+  Result<CheckpointCost> cost = versions->replace(
+      wrong_sum,
+      [&](uint32_t number, std::span<uint8_t> out) {
+        check(*pinned, image);  // also while the two are compared
+        asked++;
+        std::copy(copy.pages[number - 1].begin(), copy.pages[number - 1].end(), out.begin());
+        return Status::ok();
+      },
+      std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  CHECK_FALSE(cost.is_ok());
+  CHECK(asked > 0);
+  check(*pinned, image);
+  check(*versions->current(), image);
+}
+
+TEST(FileVersions, a_copy_that_is_undone_in_its_midst_loses_no_version) {
+  open(6);
+  PinnedVersion pinned = versions->current();
+  Image copy = random_image(9, 77);
+  bool compared = false;
+  Result<CheckpointCost> cost = versions->replace(
+      record_of(copy, index + 1),
+      [&](uint32_t number, std::span<uint8_t> out) {
+        if (compared && number == 4) return Status(Code::kFull, "the source is gone");
+        std::copy(copy.pages[number - 1].begin(), copy.pages[number - 1].end(), out.begin());
+        if (number == 9) compared = true;
+        return Status::ok();
+      },
+      std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  CHECK_FALSE(cost.is_ok());
+  check(*pinned, image);
+  check(*versions->current(), image);
+}
+
+TEST(FileVersions, a_long_chain_of_forgotten_versions_goes_without_deep_recursion) {
+  open(2);
+  PinnedVersion first = versions->current();
+  for (int i = 0; i < 300000; i++) versions->record_changed();
+  first.reset();
+  CHECK_EQUAL(0U, versions->kept_bytes());
 }
