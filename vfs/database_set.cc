@@ -7,6 +7,12 @@
 #include "vfs/snapshot.h"
 
 namespace dqlite::vfs {
+namespace {
+
+// Of half a second each.
+constexpr int kCreateAttempts = 60;
+
+}  // namespace
 
 Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(Files& files, NodePaths paths) {
   std::unique_ptr<DatabaseSet> set(new DatabaseSet(files, std::move(paths)));
@@ -59,12 +65,14 @@ bool DatabaseSet::knows(const std::string& name) {
 
 Result<Database*> DatabaseSet::open_database(const std::string& name, bool create) {
   if (Database* known = find_name(name)) return known;
+  // One at a time: two objects of one file would share its locks, and the one that goes would drop them.
+  std::lock_guard opening(opening_);
+  if (Database* known = find_name(name)) return known;
   Result<std::unique_ptr<DatabaseFile>> file =
       DatabaseFile::open_unrecorded(files_, paths_.directory, paths_.node_directory, name, create);
   if (!file) return file.status();
   auto database = std::make_unique<Database>(name, std::move(*file));
   std::lock_guard lock(mutex_);
-  // The applier may have created it meanwhile: then its object is the true one.
   return databases_.try_emplace(name, std::move(database)).first->second.get();
 }
 
@@ -107,7 +115,12 @@ Status DatabaseSet::apply(uint64_t index, uint64_t term, ByteView payload,
 
 Status DatabaseSet::apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command) {
   if (find_id(index) != nullptr) return Status::ok();  // in its record already
-  return create(index, command, {index, term});
+  Status status;
+  for (int i = 0; i < kCreateAttempts; i++) {
+    status = create(index, command, {index, term});
+    if (status.code() != Code::kBusy) break;  // another program looks at the file; each attempt waits for it
+  }
+  return status;
 }
 
 Status DatabaseSet::create(uint64_t id, const codec::CreateDatabase& command, Point content) {
@@ -196,7 +209,7 @@ DatabaseSet::Point DatabaseSet::durable_point() {
   return point;
 }
 
-Status DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
+Result<bool> DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
   Database* database = find_id(record.database);
   if (database == nullptr) {
     // Nothing of it is here yet; an adopted file's content is as old as its CREATE.
@@ -204,8 +217,12 @@ Status DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::
     if (!created) return created;
     database = find_id(record.database);
   }
-  if (record.index <= database->committed().mark.index) return Status::ok();
-  return database->replace(record, source, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  // What the file has, and not what is published: with the state goes the log that could rebuild the rest.
+  if (record.index <= database->committed().file->record().index) return false;
+  Status replaced =
+      database->replace(record, source, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  if (!replaced) return replaced;
+  return true;
 }
 
 Result<CheckpointReport> DatabaseSet::checkpoint_cluster(Deadline deadline) {

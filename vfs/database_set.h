@@ -94,7 +94,8 @@ class DatabaseSet {
   [[nodiscard]] std::vector<Database*> databases();
 
   // One database takes the state of an arrived copy (vfs/snapshot.h); on the applier thread.
-  Status install(const CheckpointRecord& record, const DatabaseFile::PageSource& source);
+  // False if its file has it already.
+  Result<bool> install(const CheckpointRecord& record, const DatabaseFile::PageSource& source);
 
  private:
   DatabaseSet(Files& files, NodePaths paths) : files_(files), paths_(std::move(paths)) {}
@@ -112,7 +113,8 @@ class DatabaseSet {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::atomic<uint64_t> write_term_{0};
-  std::mutex mutex_;  // guards databases_ and applied_
+  std::mutex opening_;  // held while a file is opened that is not in databases_ yet; before mutex_
+  std::mutex mutex_;    // guards databases_ and applied_
   std::map<std::string, std::unique_ptr<Database>> databases_;
   Point applied_;
 };

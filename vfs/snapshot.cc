@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "codec/checksum.h"
 #include "codec/command.h"
@@ -117,32 +118,37 @@ Status check_database(const CheckpointRecord& record, const DatabaseFile::PageSo
   return unusable(record.name + " does not have the checksum that its header states");
 }
 
-using Use = Status (*)(DatabaseSet&, const CheckpointRecord&, const DatabaseFile::PageSource&);
+using Use = std::function<Status(const CheckpointRecord&, const DatabaseFile::PageSource&)>;
 
-Status for_each_database(DatabaseSet& databases, const std::shared_ptr<DataFile>& file,
-                         const SnapshotHeader& header, Use use) {
+Status for_each_database(const std::shared_ptr<DataFile>& file, const SnapshotHeader& header,
+                         const Use& use) {
   uint64_t begin = header.size_bytes;
   for (const CheckpointRecord& record : header.databases) {
-    Status status = use(databases, record, source_in(file, begin, record.page_size));
+    Status status = use(record, source_in(file, begin, record.page_size));
     if (!status) return status;
     begin += pages_bytes(record);
   }
   return Status::ok();
 }
 
-// The durable stream is there: every database moves to it, and then it goes.
-Status install_complete(DatabaseSet& databases, const std::shared_ptr<DataFile>& file) {
+Status remove_complete(DatabaseSet& databases) {
+  if (Status status = databases.files().remove(complete_path(databases)); !status) return status;
+  return databases.files().sync_directory(databases.paths().node_directory);
+}
+
+// The durable stream is there: every database moves to it, and then it goes. `moved`: how many did.
+Status install_complete(DatabaseSet& databases, const std::shared_ptr<DataFile>& file, size_t& moved) {
   Result<SnapshotHeader> header = read_header(*file);
   if (!header) return header.status();
-  Status status =
-      for_each_database(databases, file, *header,
-                        [](DatabaseSet& set, const CheckpointRecord& record,
-                           const DatabaseFile::PageSource& source) { return set.install(record, source); });
+  Status status = for_each_database(
+      file, *header, [&](const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
+        Result<bool> installed = databases.install(record, source);
+        if (installed && *installed) moved++;
+        return installed.status();
+      });
   if (!status) return status;
   databases.applied(header->last.index, header->last.term);
-  status = databases.files().remove(complete_path(databases));
-  if (!status) return status;
-  return databases.files().sync_directory(databases.paths().node_directory);
+  return remove_complete(databases);
 }
 
 }  // namespace
@@ -155,9 +161,10 @@ Result<std::unique_ptr<SnapshotReader>> SnapshotReader::open(DatabaseSet& databa
     if (database->id() == 0) continue;
     auto part = std::make_unique<Part>();
     part->database = database;
-    part->file = database->begin_file_read(part->reader, last.index, last.term);
-    reader->header_.databases.push_back(part->file->record());
     reader->parts_.push_back(std::move(part));
+    Part& added = *reader->parts_.back();  // ends the read, whatever happens from here on
+    added.file = database->begin_file_read(added.reader, last.index, last.term);
+    reader->header_.databases.push_back(added.file->record());
   }
   reader->header_.last = last;
   reader->encoded_header_ = encode(reader->header_);
@@ -217,6 +224,10 @@ Result<std::unique_ptr<SnapshotWriter>> SnapshotWriter::open(DatabaseSet& databa
   return writer;
 }
 
+bool is_temporary(const Status& status) {
+  return failure_class(status.code()) == FailureClass::kTemporary;
+}
+
 SnapshotWriter::~SnapshotWriter() {
   if (installed_) return;
   Status ignored = databases_.files().remove(part_path(databases_));  // the next start clears it away, too
@@ -230,17 +241,21 @@ Status SnapshotWriter::write(uint64_t offset, ByteView bytes) {
 Status SnapshotWriter::install() {
   Result<SnapshotHeader> header = read_header(*file_);
   if (!header) return header.status();
-  Status status = for_each_database(
-      databases_, file_, *header,
-      [](DatabaseSet&, const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
-        return check_database(record, source);
-      });
+  Status status = for_each_database(file_, *header, check_database);
   if (status) status = file_->sync();
   if (status) status = databases_.files().rename(part_path(databases_), complete_path(databases_));
   if (status) installed_ = true;
   if (status) status = databases_.files().sync_directory(databases_.paths().node_directory);
   if (!status) return status;
-  return install_complete(databases_, file_);
+  size_t moved = 0;
+  status = install_complete(databases_, file_, moved);
+  if (!is_temporary(status)) return status;
+  // After a temporary failure the node goes on from its log as if nothing had been: then nothing may have
+  // changed, and the next start must not find this state. Otherwise only a new start can go on.
+  if (moved == 0) {
+    if (Status removed = remove_complete(databases_); removed) return status;
+  }
+  return {Code::kPoisoned, status.sentence() + "; the installation goes on when the process starts again"};
 }
 
 Status finish_installation(DatabaseSet& databases) {
@@ -250,7 +265,8 @@ Status finish_installation(DatabaseSet& databases) {
   if (!*exists) return Status::ok();
   Result<std::shared_ptr<DataFile>> file = databases.files().open(complete_path(databases), false);
   if (!file) return file.status();
-  return install_complete(databases, *file);
+  size_t moved = 0;
+  return install_complete(databases, *file, moved);
 }
 
 }  // namespace dqlite::vfs

@@ -1,6 +1,8 @@
 // Which files are replicated, which go to the host's VFS, and what is refused at an open.
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "tests/vfs/fixture.h"
 
@@ -231,6 +233,28 @@ TEST(Open, V_D10_a_hot_journal_of_an_attached_stock_file_is_rolled_back) {
   STRCMP_EQUAL("0|200\n", sql.rows("SELECT sum(x = 'torn'), count(*) FROM hot.s").c_str());
   STRCMP_EQUAL("ok", sql.value("PRAGMA hot.integrity_check").c_str());
   CHECK_FALSE(std::filesystem::exists(hot + "-journal"));
+}
+
+TEST(Open, V_C6_threads_that_open_one_new_name_at_once_share_one_file_and_its_guard) {
+  for (int round = 0; round < 20; round++) {
+    const std::string name = "pool" + std::to_string(round) + ".db";
+    std::vector<std::thread> threads;
+    std::atomic<int> ready{0};
+    std::atomic<int> failed{0};
+    for (int i = 0; i < 4; i++) {
+      threads.emplace_back([&] {
+        ready++;
+        while (ready < 4) std::this_thread::yield();
+        if (!node->databases().open_database(name, true)) failed++;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK_EQUAL(0, failed.load());
+    // Stock SQLite is refused as long as the node lives.
+    Sql stock("file:" + directory.path() + "/" + name + "?vfs=unix");
+    stock.busy_timeout(0);
+    CHECK_EQUAL(SQLITE_BUSY, stock.attempt("CREATE TABLE s(x)") & 0xff);
+  }
 }
 
 TEST(Open, no_wal_or_shm_file_is_ever_made) {

@@ -140,6 +140,111 @@ TEST(Snapshot, B10_an_installation_that_a_crash_cut_off_is_finished_at_the_next_
   CHECK(!std::filesystem::exists(node_directory + "/incoming"));
 }
 
+TEST(Snapshot, A5_a_state_that_is_only_in_memory_is_moved_to_the_file_by_the_copy) {
+  // With the copy goes the receiver's own log: what only its frames hold would be gone after a crash.
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 5);
+  TestNode receiver(receiver_directory.path());
+  std::vector<LogEntry> log = sender.cluster().log();
+  for (size_t i = 0; i < log.size(); i++) {
+    if (log[i].payload == nullptr) continue;
+    CHECK(receiver.databases().apply(i + 1, log[i].term, *log[i].payload, std::nullopt).is_ok());
+  }
+  checkpoint(sender);
+  CHECK(arrive(receiver, snapshot_of(sender)).is_ok());
+  CommittedView view = receiver.database().committed();
+  CHECK_EQUAL(sender.database().committed().mark.index, view.file->record().index);
+  CHECK_EQUAL(view.mark.index, view.file->record().index);
+}
+
+TEST(Snapshot, A5_a_commit_without_a_changed_page_does_not_make_the_copy_newer_than_it_is) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 3);
+  // SQLite writes page 1, and with what it counts there left out it is the page of before: no change travels.
+  sql.run("PRAGMA user_version = 0");
+  sender.cluster().wait_idle();
+  // A node that applied all this from the log, and checkpointed before the last entry.
+  TestNode follower(receiver_directory.path());
+  std::vector<LogEntry> log = sender.cluster().log();
+  Result<CheckpointCost> moved = CheckpointCost{};
+  for (size_t i = 0; i < log.size(); i++) {
+    if (i + 1 == log.size()) {
+      moved = follower.database().checkpoint(i, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+    }
+    if (log[i].payload != nullptr) {
+      CHECK(follower.databases().apply(i + 1, log[i].term, *log[i].payload, std::nullopt).is_ok());
+    }
+    follower.databases().applied(i + 1, log[i].term);
+  }
+  CHECK(moved.is_ok());
+  CHECK_EQUAL(0U, follower.database().wal_frames());
+  CHECK(follower.database().committed().mark.index > follower.database().committed().file->record().index);
+  Result<std::unique_ptr<SnapshotReader>> reader = SnapshotReader::open(follower.databases());
+  CHECK(reader.is_ok());
+  CHECK_EQUAL(follower.database().committed().file->record().index, (*reader)->last().index);
+}
+
+TEST(Snapshot, B10_an_installation_that_finds_the_file_busy_leaves_no_trace) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 5);
+  checkpoint(sender);
+  Bytes old_state = snapshot_of(sender);
+  fill(sql, 5);
+  checkpoint(sender);
+  TestNode receiver(receiver_directory.path());
+  CHECK(arrive(receiver, old_state).is_ok());
+  Sql stock("file:" + receiver_directory.path() + "/app.db?vfs=unix-excl&mode=ro");
+  sqlite3_stmt* reading = nullptr;
+  sqlite3_prepare_v2(stock.handle(), "SELECT x FROM t", -1, &reading, nullptr);
+  CHECK_EQUAL(SQLITE_ROW, sqlite3_step(reading));
+  Status status = arrive(receiver, snapshot_of(sender));
+  CHECK(status.code() == Code::kBusy);
+  CHECK(!std::filesystem::exists(receiver_directory.path() + "/dqlite-node/incoming"));
+  sqlite3_finalize(reading);
+  Sql reader(receiver);
+  STRCMP_EQUAL("5", reader.value("SELECT count(*) FROM t").c_str());
+  CHECK(arrive(receiver, snapshot_of(sender)).is_ok());
+  STRCMP_EQUAL("10", reader.value("SELECT count(*) FROM t").c_str());
+}
+
+TEST(Snapshot, B10_an_installation_cut_off_between_two_databases_is_for_the_next_start) {
+  TestNode sender(sender_directory.path());
+  Sql first(sender, "first.db");
+  Sql second(sender, "second.db");
+  first.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  second.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  checkpoint(sender);
+  Bytes old_state = snapshot_of(sender);
+  fill(first, 5);
+  fill(second, 5);
+  checkpoint(sender);
+  Bytes stream = snapshot_of(sender);
+  {
+    TestNode receiver(receiver_directory.path());
+    CHECK(arrive(receiver, old_state).is_ok());
+    Sql stock("file:" + receiver_directory.path() + "/second.db?vfs=unix-excl&mode=ro");
+    sqlite3_stmt* reading = nullptr;
+    sqlite3_prepare_v2(stock.handle(), "SELECT * FROM sqlite_schema", -1, &reading, nullptr);
+    CHECK_EQUAL(SQLITE_ROW, sqlite3_step(reading));
+    Status status = arrive(receiver, stream);
+    CHECK(status.code() == Code::kPoisoned);
+    STRCMP_CONTAINS("when the process starts again", status.sentence().c_str());
+    CHECK(std::filesystem::exists(receiver_directory.path() + "/dqlite-node/incoming"));
+    sqlite3_finalize(reading);
+  }
+  TestNode receiver(receiver_directory.path());
+  Sql copy_of_first(receiver, "first.db");
+  Sql copy_of_second(receiver, "second.db");
+  STRCMP_EQUAL("5", copy_of_first.value("SELECT count(*) FROM t").c_str());
+  STRCMP_EQUAL("5", copy_of_second.value("SELECT count(*) FROM t").c_str());
+}
+
 TEST(Snapshot, B8_an_adopted_file_arrives_though_no_entry_ever_changed_it) {
   {
     Sql stock(sender_directory.path() + "/app.db");
