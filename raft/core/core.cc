@@ -99,6 +99,7 @@ Output Core::State::take() {
     begin_read_round();
     replicate();
   }
+  commit_asked = false;
   release_held_chunk();
   out.persist = storage.take(commit, now);
   // Nothing is applied here that this member's own disk could lose: after a crash the databases would be
@@ -281,6 +282,17 @@ NodeId Core::leader() const {
 Index Core::commit_index() const {
   return state_->commit;
 }
+void Core::tell_commit() {
+  state_->commit_asked = true;
+}
+
+bool Core::has_commit_to_tell() const {
+  const State& s = *state_;
+  return s.role == Role::kLeader && std::any_of(s.peers.begin(), s.peers.end(), [&](const auto& peer) {
+           return s.can_learn_commit(peer.second);
+         });
+}
+
 Index Core::applied_index() const {
   return state_->applied;
 }

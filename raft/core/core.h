@@ -42,7 +42,10 @@ struct CoreOptions {
   size_t max_inflight_messages = 64;         // per follower
   size_t max_inflight_bytes = 16 << 20;      // per follower
   size_t max_uncommitted_bytes = 512 << 20;  // proposals beyond are refused at admission
-  size_t cache_bytes = 16 << 20;             // applied entries kept in memory for followers that lag a little
+  // A follower learns what is committed with the next entries, a heartbeat or `tell_commit`; else by a
+  // message of its own at once, which costs each commit a second round of messages.
+  bool waits_to_tell_commit = false;
+  size_t cache_bytes = 16 << 20;  // applied entries kept in memory for followers that lag a little
 };
 
 // What the disk gave back at the start (raft/log).
@@ -163,6 +166,8 @@ class Core {
   // already, which is committed even if the log does not say so.
   void applied(Index index);
   void propose(Proposal proposal);
+  // Leader: the next `take` tells every follower what is committed; see CoreOptions::waits_to_tell_commit.
+  void tell_commit();
   // Leader only; confirms leadership in `term` (0: any) with a round begun now. Fails at once on another
   // node.
   void read(uint64_t id, Term term);
@@ -205,6 +210,7 @@ class Core {
   [[nodiscard]] NodeId self() const;
   [[nodiscard]] NodeId leader() const;  // 0: unknown
   [[nodiscard]] Index commit_index() const;
+  [[nodiscard]] bool has_commit_to_tell() const;  // a follower could know more to be committed
   [[nodiscard]] Index applied_index() const;
   [[nodiscard]] Index durable_index() const;  // entries at or below are on this node's disk
   [[nodiscard]] EntryId last() const;

@@ -43,6 +43,7 @@ struct Core::State {
   // A promise: sent when the term, the vote and entries up to `index` are durable; at once if they are.
   void answer(NodeId to, Term message_term, Index index, Body body);
   void commit_to(Index index);
+  [[nodiscard]] bool can_learn_commit(const Progress& peer) const;
   void set_configuration_changed() { out.configuration_changed = true; }
 
   // --- election.cc: terms, votes, campaigns ---
@@ -145,6 +146,7 @@ struct Core::State {
   ConfigurationHistory configurations;
   StorageQueue storage;
   Index commit = 0;
+  bool commit_asked = false;  // by `tell_commit`, for the next `take`
   Index applied = 0;
   Index apply_told = 0;  // the highest `Output::apply_to` so far
 

@@ -89,6 +89,7 @@ void Core::State::advance_commit() {
 // (dissertation 4.2.2).
 void Core::State::leave_if_removed() {
   if (configurations.newest_index() > commit || configuration().is_voter(options.self)) return;
+  commit_asked = true;
   replicate();  // tells the others what is committed
   const NodeId successor = most_up_to_date_voter();
   if (successor != 0 && peers.at(successor).match == log.last_index()) send(successor, term, TimeoutNow{});

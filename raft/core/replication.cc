@@ -62,9 +62,12 @@ void Core::State::replicate_to(NodeId id, Progress& peer) {
     }
     send_entries(id, peer, log.slice(peer.next, log.last_index(), options.max_message_bytes));
   }
-  const bool can_learn_commit =
-      peer.state == Progress::State::kReplicate && std::min(commit, peer.match) > peer.commit_told;
-  if (can_learn_commit || peer.round_told < reads.round()) send_heartbeat(id, peer);
+  const bool tells = commit_asked || !options.waits_to_tell_commit;
+  if ((tells && can_learn_commit(peer)) || peer.round_told < reads.round()) send_heartbeat(id, peer);
+}
+
+bool Core::State::can_learn_commit(const Progress& peer) const {
+  return peer.state == Progress::State::kReplicate && std::min(commit, peer.match) > peer.commit_told;
 }
 
 bool Core::State::window_is_full(const Progress& peer) const {

@@ -340,6 +340,30 @@ TEST(Replication, followers_learn_the_commit_index_without_waiting_for_a_heartbe
   for (NodeId id = 1; id <= 3; id++) CHECK_EQUAL(2, cluster.core(id).applied_index());
 }
 
+TEST(Replication, a_commit_can_wait_for_the_next_entries_or_until_it_is_asked_for) {
+  Cluster cluster(3);
+  cluster.set_options([](CoreOptions& options) { options.waits_to_tell_commit = true; });
+  cluster.elect(1);
+  const EntryId first = cluster.propose(1, "a");
+  cluster.settle();
+  CHECK_EQUAL(first.index, cluster.core(1).commit_index());
+  CHECK(cluster.core(2).commit_index() < first.index);
+  CHECK_TRUE(cluster.core(1).has_commit_to_tell());
+  const EntryId second = cluster.propose(1, "b");  // carries it
+  cluster.settle();
+  CHECK_EQUAL(first.index, cluster.core(2).commit_index());
+  cluster.core(1).tell_commit();
+  cluster.collect(cluster.member(1));
+  cluster.settle();
+  CHECK_EQUAL(second.index, cluster.core(2).commit_index());
+  CHECK_EQUAL(second.index, cluster.core(3).commit_index());
+  CHECK_FALSE(cluster.core(1).has_commit_to_tell());
+  const EntryId third = cluster.propose(1, "c");
+  cluster.settle();
+  cluster.tick_all(3);  // and heartbeats do
+  CHECK_EQUAL(third.index, cluster.core(3).commit_index());
+}
+
 TEST(Replication, A2_every_write_carries_the_commit_index_known_then) {
   Cluster cluster(3);
   cluster.elect(1);

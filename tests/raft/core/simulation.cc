@@ -60,6 +60,7 @@ Simulation::Simulation(uint64_t seed)
                             .max_inflight_messages = 1 + random_.below(6),
                             .max_inflight_bytes = 100 + random_.below(2000),
                             .max_uncommitted_bytes = 300 + random_.below(3000),
+                            .waits_to_tell_commit = chance(500),
                             .cache_bytes = random_.below(3000)};
   for (auto& [id, m] : members) {
     m->options = options;
