@@ -40,6 +40,7 @@ void SnapshotSender::begin(NodeId peer) {
   }
   const uint64_t id = next_stream_++;
   streams_[id].peer = peer;
+  streams_[id].term = core_.term();
   reader_.post([this, id] {
     Result<std::unique_ptr<SnapshotSource>> source = machine_.open_snapshot();
     const std::shared_ptr<SnapshotSource> shared = source ? std::move(*source) : nullptr;
@@ -47,13 +48,20 @@ void SnapshotSender::begin(NodeId peer) {
   });
 }
 
+// The core may have been told of a newer term in this very turn, whose end brings `cancel_all`: until then a
+// chunk would claim that this node leads the newer term, and its receiver would know of two leaders.
+bool SnapshotSender::may_go_on(const Stream& stream) const {
+  return core_.role() == Role::kLeader && core_.term() == stream.term;
+}
+
 void SnapshotSender::opened(uint64_t id, std::shared_ptr<SnapshotSource> source, const Status& status) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
   if (!status) return finish(found, false);
   Stream& stream = found->second;
-  Result<LogStart> start = core_.log_start_at(source->last().index);
   stream.source = std::move(source);
+  if (!may_go_on(stream)) return;
+  Result<LogStart> start = core_.log_start_at(stream.source->last().index);
   if (!start) return finish(found, false);
   stream.start = std::move(*start);
   stream.configuration = encode(stream.start.configuration);
@@ -81,6 +89,7 @@ void SnapshotSender::piece_read(uint64_t id, uint64_t offset, Result<Bytes> piec
   if (found == streams_.end()) return;
   Stream& stream = found->second;
   stream.reading = false;
+  if (!may_go_on(stream)) return;
   if (!piece) return finish(found, false);
   if (offset == stream.next)
     send_piece(id, stream, offset, std::move(*piece));  // else the receiver asked for another

@@ -40,6 +40,7 @@ class SnapshotSender {
  private:
   struct Stream {
     NodeId peer = 0;
+    Term term = 0;                           // which this node leads while it sends
     std::shared_ptr<SnapshotSource> source;  // null: being opened
     LogStart start;
     Bytes configuration;
@@ -57,6 +58,7 @@ class SnapshotSender {
   };
   using Streams = std::map<uint64_t, Stream>;
 
+  [[nodiscard]] bool may_go_on(const Stream& stream) const;
   void opened(uint64_t id, std::shared_ptr<SnapshotSource> source, const Status& status);
   void pump(uint64_t id, Stream& stream);
   void piece_read(uint64_t id, uint64_t offset, Result<Bytes> piece);

@@ -1,0 +1,156 @@
+// The sender of snapshots, with a leader that talks to itself over loopback: what comes back are the chunks.
+#include "raft/node/snapshot_sender.h"
+
+#include "raft/node/completion.h"
+#include "tests/raft/node/test_node.h"
+
+using namespace dqlite;
+using namespace dqlite::raft;
+
+namespace {
+
+constexpr NodeId kSelf = 1;
+constexpr NodeId kPeer = 2;
+
+class NoTurns final : public LoopDelegate {
+ public:
+  void on_tick() override {}
+  void on_turn_end() override {}
+};
+
+// Believes everybody to be whom they were thought to be, and keeps what arrives.
+class Mirror final : public net::TransportDelegate {
+ public:
+  net::Hello greeting(NodeId) override {
+    net::Hello hello;
+    hello.node_id = kSelf;
+    return hello;
+  }
+  Status judge_greeting(const net::Hello&) override { return Status::ok(); }
+  Status judge_answer(NodeId, const net::Hello&) override { return Status::ok(); }
+  void handle_message(Message message) override { messages.push_back(std::move(message)); }
+  void handle_heard(NodeId) override {}
+  void handle_join(net::ConnectionId, const net::JoinRequest&) override {}
+  void handle_forward(net::ConnectionId, net::ForwardRequest) override {}
+  void handle_forward_reply(NodeId, const net::ForwardReply&) override {}
+  void handle_link_lost(NodeId) override {}
+
+  std::vector<Message> messages;
+};
+
+// A sole voter with a log that begins behind what the snapshot holds.
+Recovered log_behind(EntryId last) {
+  Recovered recovered;
+  recovered.hard_state.term = last.term;
+  recovered.start.last = last;
+  recovered.start.configuration.members = {{kSelf, 11, "here:1", MemberRole::kVoter, false},
+                                           {kPeer, 22, "there:2", MemberRole::kStandby, false}};
+  recovered.start.configuration_index = 1;
+  recovered.last_index = recovered.commit = last.index;
+  return recovered;
+}
+
+CoreOptions options_of_self() {
+  CoreOptions options;
+  options.self = kSelf;
+  return options;
+}
+
+}  // namespace
+
+TEST_GROUP(SnapshotSender) {
+  Checkpoint file{{10, 1}, {std::string(4 * kSnapshotPieceBytes - 1000, 'x')}};
+  FakeMachine machine{file};
+  NoTurns no_turns;
+  Mirror mirror;
+  Loop loop{no_turns};
+  net::Transport transport{loop.context(), mirror};
+  Worker reader;
+  Core core{options_of_self(), log_behind(file.last)};
+  SnapshotSender sender{core, transport, loop, reader, machine, 20, 1};
+
+  void setup() override {
+    WORKS(loop.open());
+    WORKS(reader.start("reader", [](const Status&) {}));
+    const net::Address any = *net::parse_address("127.0.0.1:0");
+    net::Address bound;
+    WORKS(transport.listen(any, *net::resolve_blocking(any), bound));
+    transport.set_peer(kPeer, bound);
+    while (core.role() != Role::kLeader) {
+      core.tick();
+      for (const Persist& persist : core.take().persist) core.persisted(persist.token);
+    }
+  }
+  void teardown() override {
+    sender.cancel_all();
+    settle_reader();
+    reader.close();
+    CHECK(reader.wait_ended(patience()));
+  }
+
+  // What was asked of the reader is done, and its answers wait for the loop.
+  void settle_reader() {
+    auto done = std::make_shared<Completion<Status>>();
+    reader.post([done] { done->complete(Status::ok()); });
+    CHECK(done->wait(patience()).has_value());
+  }
+  void turn() {
+    loop.context().flush_all();
+    uv_run(loop.context().loop, UV_RUN_NOWAIT);
+  }
+  // One more answer of the reader is taken.
+  void step() {
+    settle_reader();
+    turn();
+  }
+  void be_deposed() {
+    core.step({3, kSelf, core.term() + 1, AppendRequest{}});
+    CHECK(core.role() == Role::kFollower);
+  }
+  // Enough for all that could come: each piece needs one answer of the reader.
+  void run_on() {
+    for (int i = 0; i < 20; i++) step();
+  }
+  [[nodiscard]] std::vector<SnapshotChunk> chunks() const {
+    std::vector<SnapshotChunk> found;
+    for (const Message& message : mirror.messages) found.push_back(std::get<SnapshotChunk>(message.body));
+    return found;
+  }
+  void check_all_pieces_came_in_order() {
+    CHECK(eventually([this] {
+      step();
+      return !mirror.messages.empty() && chunks().back().done;
+    }));
+    uint64_t offset = 0;
+    uint64_t chain = 0;
+    for (const SnapshotChunk& chunk : chunks()) {
+      LONGS_EQUAL(offset, chunk.offset);
+      offset += chunk.data->size();
+      chain = extend_chain(chain, *chunk.data);
+    }
+    LONGS_EQUAL(encode(file).size(), offset);
+    CHECK(chain == chunks().back().total_checksum);
+  }
+};
+
+TEST(SnapshotSender, the_pieces_go_out_in_order_with_the_checksum_of_all) {
+  sender.begin(kPeer);
+  check_all_pieces_came_in_order();
+}
+
+TEST(SnapshotSender, a_leader_deposed_while_the_snapshot_is_opened_sends_no_piece_in_the_next_term) {
+  sender.begin(kPeer);
+  settle_reader();
+  be_deposed();
+  run_on();
+  LONGS_EQUAL(0, transport.messages_sent());
+}
+
+TEST(SnapshotSender, a_leader_deposed_while_a_piece_is_read_does_not_send_it_in_the_next_term) {
+  sender.begin(kPeer);
+  step();  // opened
+  LONGS_EQUAL(0, transport.messages_sent());
+  be_deposed();
+  run_on();
+  LONGS_EQUAL(0, transport.messages_sent());
+}
