@@ -117,6 +117,13 @@ void SnapshotSender::send_piece(uint64_t id, Stream& stream, uint64_t offset, By
   transport_.send(Message{core_.self(), stream.peer, core_.term(), std::move(chunk)});
 }
 
+// A receiver stores whole pieces that were sent. Behind any other offset it would get pieces that are not the
+// chain's, or leave out some that the chain needs.
+bool SnapshotSender::may_have_stored(const Stream& stream, uint64_t offset) {
+  if (offset > stream.total || offset > stream.chain.size() * kSnapshotPieceBytes) return false;
+  return offset == stream.total || offset % kSnapshotPieceBytes == 0;
+}
+
 void SnapshotSender::handle_ack(const Message& message) {
   const auto& ack = std::get<SnapshotAck>(message.body);
   const auto found = streams_.find(ack.stream);
@@ -124,7 +131,7 @@ void SnapshotSender::handle_ack(const Message& message) {
   Stream& stream = found->second;
   stream.ticks_without_word = 0;
   if (ack.installed || ack.failed) return finish(found, ack.installed);
-  if (ack.next_offset > stream.total) return;
+  if (!may_have_stored(stream, ack.next_offset)) return;
   if (ack.next_offset > stream.acknowledged) {
     stream.acknowledged = ack.next_offset;
     stream.next = std::max(stream.next, stream.acknowledged);

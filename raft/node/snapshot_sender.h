@@ -59,6 +59,7 @@ class SnapshotSender {
   using Streams = std::map<uint64_t, Stream>;
 
   [[nodiscard]] bool may_go_on(const Stream& stream) const;
+  [[nodiscard]] static bool may_have_stored(const Stream& stream, uint64_t offset);
   void opened(uint64_t id, std::shared_ptr<SnapshotSource> source, const Status& status);
   void pump(uint64_t id, Stream& stream);
   void piece_read(uint64_t id, uint64_t offset, Result<Bytes> piece);

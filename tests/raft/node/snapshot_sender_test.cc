@@ -111,6 +111,9 @@ TEST_GROUP(SnapshotSender) {
   void run_on() {
     for (int i = 0; i < 20; i++) step();
   }
+  void acknowledge(uint64_t next_offset) {
+    sender.handle_ack({kPeer, kSelf, core.term(), SnapshotAck{1, next_offset, false, false}});
+  }
   [[nodiscard]] std::vector<SnapshotChunk> chunks() const {
     std::vector<SnapshotChunk> found;
     for (const Message& message : mirror.messages) found.push_back(std::get<SnapshotChunk>(message.body));
@@ -153,4 +156,23 @@ TEST(SnapshotSender, a_leader_deposed_while_a_piece_is_read_does_not_send_it_in_
   be_deposed();
   run_on();
   LONGS_EQUAL(0, transport.messages_sent());
+}
+
+TEST(SnapshotSender, an_acknowledgement_of_pieces_that_were_never_read_is_ignored) {
+  sender.begin(kPeer);
+  step();  // opened
+  step();  // the first piece
+  LONGS_EQUAL(1, transport.messages_sent());
+  acknowledge(3 * kSnapshotPieceBytes);
+  check_all_pieces_came_in_order();
+}
+
+TEST(SnapshotSender, an_acknowledgement_in_the_middle_of_a_piece_is_ignored) {
+  sender.begin(kPeer);
+  step();
+  step();
+  LONGS_EQUAL(1, transport.messages_sent());
+  acknowledge(kSnapshotPieceBytes);
+  acknowledge(100);
+  check_all_pieces_came_in_order();
 }
