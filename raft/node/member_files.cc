@@ -28,13 +28,16 @@ Status check_log_is_there(Disk& disk, const NodeOptions& options, const Identity
                               "directory and let it join the cluster as a new node"};
 }
 
-// A snapshot whose install was cut off: if the state machine has it, the log must start behind it.
+// A snapshot whose install was cut off: if the state machine has it, the log must start behind it. Unless the
+// log got there by itself: then it goes on with entries that this node may have acknowledged, and stays.
 Status mend_interrupted_install(Disk& disk, const NodeOptions& options, Log& log, EntryId durable) {
   Result<std::optional<LogStart>> note = read_install_note(disk, options.directory);
   if (!note) return note.status();
   if (!*note) return Status::ok();
   const LogStart& start = **note;
-  if (durable.index >= start.last.index && log.start().last.index < start.last.index) {
+  const bool log_lacks_it =
+      log.start().last.index < start.last.index && log.term_at(start.last.index) != start.last.term;
+  if (durable.index >= start.last.index && log_lacks_it) {
     return finish_install(disk, options.directory, log, start);
   }
   return remove_install_note(disk, options.directory);

@@ -177,3 +177,47 @@ TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreeme
     CHECK(note.is_ok() && !*note);
   });
 }
+
+TEST(MemberFiles, a_log_that_reached_a_snapshot_by_itself_outlives_the_note_of_its_install) {
+  WORKS(begin_life());
+  {
+    Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
+    WORKS(files.status());
+    Persist persist;
+    persist.token = 1;
+    persist.hard_state = HardState{4, 0};
+    for (Index index = 2; index <= 10; index++)
+      persist.entries.push_back({index, 4, EntryKind::kNoop, nullptr});
+    WORKS(files->log->append({persist}));
+  }
+  WORKS(write_install_note(disk(), directory.path(), {{5, 4}, {}, 1}));
+  file.last = {7, 4};
+  WORKS(begin_life());
+  Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
+  WORKS(files.status());
+  LONGS_EQUAL(0, files->recovered.start.last.index);
+  LONGS_EQUAL(10, files->recovered.last_index);
+  Result<std::optional<LogStart>> note = read_install_note(disk(), directory.path());
+  CHECK(note.is_ok() && !*note);
+}
+
+TEST(MemberFiles, a_log_with_another_entry_where_an_installed_snapshot_stands_gives_way_to_it) {
+  WORKS(begin_life());
+  {
+    Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
+    WORKS(files.status());
+    Persist persist;
+    persist.token = 1;
+    persist.hard_state = HardState{4, 0};
+    for (Index index = 2; index <= 10; index++)
+      persist.entries.push_back({index, 3, EntryKind::kNoop, nullptr});
+    WORKS(files->log->append({persist}));
+  }
+  WORKS(write_install_note(disk(), directory.path(), {{5, 4}, {}, 1}));
+  file.last = {5, 4};
+  WORKS(begin_life());
+  Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
+  WORKS(files.status());
+  LONGS_EQUAL(5, files->recovered.start.last.index);
+  LONGS_EQUAL(5, files->recovered.last_index);
+}
