@@ -114,7 +114,7 @@ void Core::State::persisted(uint64_t token) {
   storage.persisted(token);
   if (role == Role::kCandidate) count_votes();
   if (role == Role::kLeader) advance_commit();
-  log.evict(std::min(applied, storage.durable_index()), options.cache_bytes);
+  evict_handed_out();
 }
 
 void Core::State::applied_to(Index index) {
@@ -129,7 +129,13 @@ void Core::State::applied_to(Index index) {
   }
   applied = std::max(applied, index);
   apply_told = std::max(apply_told, applied);
-  log.evict(std::min(applied, storage.durable_index()), options.cache_bytes);
+  evict_handed_out();
+}
+
+// What the driver was told to apply it has taken, or reads from the log, where it is durable: a state machine
+// that lags must not keep it in memory a second time. Not from `take`, after which the driver asks for it.
+void Core::State::evict_handed_out() {
+  log.evict(std::min(apply_told, storage.durable_index()), options.cache_bytes);
 }
 
 void Core::State::poison(const Status& reason) {
@@ -153,7 +159,7 @@ void Core::State::commit_to(Index index) {
   if (index <= commit) return;
   if (role == Role::kLeader) {
     for (Index i = std::max(commit + 1, noop); i <= index; i++) {
-      // Not applied yet, so still in memory.
+      // Not committed yet, so never handed out to be applied, and still in memory.
       if (const Entry* entry = log.cached(i)) {
         uncommitted_bytes -= std::min(uncommitted_bytes, entry->size_bytes());
       }

@@ -9,7 +9,8 @@
 //   1. `Output out = core.take()`
 //   2. hand `out.persist` to the disk, in order; when a token is durable: `core.persisted(token)`
 //   3. send `out.send` at once, and each persist's `after` messages only when that persist is durable
-//   4. apply entries up to `out.apply_to`, in order; `core.applied(index)` when done
+//   4. apply entries up to `out.apply_to`, in order; `core.applied(index)` when done. They are in `cached`
+//      until the next input, or else in the log
 //   5. answer proposals, reads, transfers and log reads
 //
 // What it implements: pre-vote whose rejection carries the voter's own term, vote withholding, check-quorum,
@@ -45,7 +46,7 @@ struct CoreOptions {
   // A follower learns what is committed with the next entries, a heartbeat or `tell_commit`; else by a
   // message of its own at once, which costs each commit a second round of messages.
   bool waits_to_tell_commit = false;
-  size_t cache_bytes = 16 << 20;  // applied entries kept in memory for followers that lag a little
+  size_t cache_bytes = 16 << 20;  // of what was handed out to be applied: for followers that lag a little
 };
 
 // What the disk gave back at the start (raft/log).

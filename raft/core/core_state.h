@@ -38,6 +38,7 @@ struct Core::State {
   Output take();
   void persisted(uint64_t token);
   void applied_to(Index index);
+  void evict_handed_out();
   void poison(const Status& reason);
   void send(NodeId to, Term message_term, Body body);
   // A promise: sent when the term, the vote and entries up to `index` are durable; at once if they are.

@@ -1,8 +1,8 @@
 // What the core knows of its log: the term of every entry, and the newest entries themselves.
 //
 // Terms are kept as runs, so memory stays flat however long the log is. The entries in memory are always a
-// suffix of the log (or nothing, after a restart): whatever is not yet applied or not yet durable stays, and
-// of the rest as much as fits the cache. Part of the core; one thread.
+// suffix of the log (or nothing, after a restart): whatever is not yet handed out to be applied or not yet
+// durable stays, and of the rest as much as fits the cache. Part of the core; one thread.
 //
 // Invariants: L1 runs ascend in index and in term, the first begins right behind the start; L2 the cached
 // entries are contiguous, end at `last_index` and have the terms of the runs.

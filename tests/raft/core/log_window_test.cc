@@ -102,7 +102,7 @@ TEST(LogWindow, eviction_takes_the_oldest_first_and_only_what_it_may) {
   LogWindow log({0, 0}, {}, 0);
   for (Index i = 1; i <= 10; i++) log.append(sized_entry(i, 1, 1000));
   log.evict(6, 5000);
-  CHECK_EQUAL(7, log.cache_begin());  // the limit would take more, what is not applied stays
+  CHECK_EQUAL(7, log.cache_begin());  // the limit would take more, what is above 6 stays
   CHECK_EQUAL(0, log.slice(6, 10, 99999).size());
   CHECK_EQUAL(4, log.slice(7, 10, 99999).size());
   CHECK_EQUAL(1, *log.term_at(3));

@@ -418,18 +418,24 @@ TEST(Replication, an_unreadable_log_is_asked_again_later_and_not_in_a_loop) {
   CHECK_EQUAL(4, cluster.core(2).last().index);
 }
 
-TEST(Replication, what_is_not_applied_stays_in_memory_whatever_the_cache_size) {
+TEST(Replication, what_is_not_handed_out_to_be_applied_stays_in_memory_whatever_the_cache_size) {
   Cluster cluster(1);
   cluster.set_options([](CoreOptions& options) { options.cache_bytes = 0; });
   cluster.elect(1);
-  cluster.member(1).apply_held = true;
+  TestMember& m = cluster.member(1);
+  m.apply_held = m.disk_held = true;
   for (int i = 0; i < 5; i++) cluster.propose(1, "a");
+  CHECK_EQUAL(5, m.core->cached(2, 6).size());
+  for (Index index = 2; index <= 6; index++) {
+    CHECK(cluster.write_one(m));
+    CHECK_EQUAL(index, m.apply_to);
+    // Until the next input, so that the driver can take it from here.
+    CHECK_EQUAL(6 - index + 1, m.core->cached(index, 6).size());
+  }
+  m.apply_held = m.disk_held = false;
   cluster.settle();
-  CHECK_EQUAL(6, cluster.core(1).commit_index());
-  CHECK_EQUAL(5, cluster.core(1).cached(2, 6).size());
-  cluster.member(1).apply_held = false;
-  cluster.settle();
-  CHECK_EQUAL(0, cluster.core(1).cached(2, 6).size());
+  CHECK_EQUAL(6, m.core->applied_index());
+  CHECK_EQUAL(0, m.core->cached(2, 6).size());
 }
 
 TEST(Replication, a_restarted_member_applies_what_is_known_to_be_committed_and_no_more) {
@@ -474,6 +480,30 @@ TEST(Replication, R15_heartbeats_stop_when_the_oldest_write_is_older_than_an_ele
   cluster.tick(1, 5);
   cluster.propose(1, "b");
   CHECK_EQUAL(0, cluster.network.size());
+}
+
+TEST(Replication, entries_handed_to_a_state_machine_that_lags_leave_the_memory) {
+  Cluster cluster(3);
+  cluster.set_options([](CoreOptions& options) { options.cache_bytes = 2000; });
+  cluster.member(1).apply_held = true;
+  cluster.member(2).apply_held = true;
+  cluster.elect(1);
+  const std::string text(100, 'x');
+  for (int i = 0; i < 100; i++) {
+    cluster.propose(1, text);
+    cluster.settle();
+  }
+  for (const NodeId id : {NodeId{1}, NodeId{2}}) {
+    CHECK_EQUAL(0, cluster.core(id).applied_index());
+    CHECK_EQUAL(101, cluster.core(id).commit_index());
+    CHECK_EQUAL(0, cluster.core(id).cached(1, 80).size());
+    CHECK_EQUAL(1, cluster.core(id).cached(101, 101).size());
+  }
+  // What left the leader's memory was counted as committed before.
+  cluster.member(1).apply_held = false;
+  cluster.member(2).apply_held = false;
+  cluster.settle();
+  CHECK_EQUAL(101, cluster.core(1).applied_index());
 }
 
 }  // namespace dqlite::raft
