@@ -49,9 +49,14 @@ bool StorageQueue::is_durable(Index index) const {
 }
 
 std::vector<Persist> StorageQueue::take(Index commit, uint64_t now) {
+  // What a later one removes was never committed: no earlier one may say so, since the disk may be left
+  // between the two.
+  for (auto persist = queued_.rbegin(); persist != queued_.rend(); ++persist) {
+    persist->commit = commit;
+    if (persist->truncate_from != 0) commit = std::min(commit, persist->truncate_from - 1);
+  }
   for (size_t i = 0; i < queued_.size(); i++) {
     Persist& persist = queued_[i];
-    persist.commit = commit;
     const bool changes_log = !persist.entries.empty() || persist.truncate_from != 0;
     HardState so_far = written_.empty() ? durable_hard_state_ : written_.back().hard_state;
     written_.push_back({persist.token, queued_to_[i], persist.hard_state.value_or(so_far), changes_log, now});

@@ -109,4 +109,18 @@ TEST(StorageQueue, a_snapshot_makes_its_index_durable_and_old_completions_worthl
   CHECK_EQUAL(50, queue.durable_index());
 }
 
+TEST(StorageQueue, no_persist_calls_an_entry_committed_that_the_next_one_removes) {
+  StorageQueue queue({1, 0}, 0);
+  for (Index i = 1; i <= 4; i++) queue.append(empty_entry(i, 1));
+  queue.truncate_from(4);
+  queue.append(empty_entry(4, 2));
+  queue.truncate_from(2);
+  for (Index i = 2; i <= 4; i++) queue.append(empty_entry(i, 3));
+  const auto persists = queue.take(4, 0);
+  CHECK_EQUAL(3, persists.size());
+  CHECK_EQUAL(1, persists[0].commit);
+  CHECK_EQUAL(1, persists[1].commit);
+  CHECK_EQUAL(4, persists[2].commit);
+}
+
 }  // namespace dqlite::raft
