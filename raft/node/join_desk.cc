@@ -51,7 +51,13 @@ void JoinDesk::refer_to_leader(net::ConnectionId to) {
 void JoinDesk::answer_committed() {
   if (waiting_.empty()) return;
   if (core_.role() != Role::kLeader) {
-    for (const Waiting& each : waiting_) refer_to_leader(each.from);
+    // No redirect, as from one that did nothing: the entry is in this log and may still be committed, so the
+    // joiner must not believe that it can go back.
+    for (const Waiting& each : waiting_) {
+      transport_.reply(each.from, without_success(JoinCode::kLater,
+                                                  "the leader lost its office before the cluster agreed to "
+                                                  "take the node in"));
+    }
     waiting_.clear();
     return;
   }
