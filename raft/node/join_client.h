@@ -29,8 +29,9 @@ class JoinClient {
   [[nodiscard]] const net::Address& target() const { return target_; }
   // Whom the last answer came from.
   [[nodiscard]] const net::Address& asked() const { return asked_; }
-  // True if no cluster can count this node as a member because of what was asked here.
-  [[nodiscard]] bool is_without_effect() const { return is_without_effect_; }
+  // True if no cluster can count this node as a member because of what was asked here: a request without an
+  // answer yet may have arrived.
+  [[nodiscard]] bool is_without_effect() const { return is_without_effect_ && !exchange_; }
 
  private:
   void ask();

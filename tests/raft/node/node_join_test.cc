@@ -1,4 +1,8 @@
 // Bootstrap, join and identity: what must not make two clusters of one [B7].
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "raft/net/exchange.h"
@@ -50,6 +54,24 @@ net::JoinReply ask_to_join(const std::string& target, uint64_t instance, const s
   uv_loop_close(&loop);
   return answer;
 }
+
+// Takes connections, and says nothing.
+class Listener {
+ public:
+  Listener() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    name_.sin_family = AF_INET;
+    name_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(name_);
+    CHECK(bind(socket_, reinterpret_cast<sockaddr*>(&name_), size) == 0 && listen(socket_, 8) == 0);
+    CHECK(getsockname(socket_, reinterpret_cast<sockaddr*>(&name_), &size) == 0);
+  }
+  ~Listener() { close(socket_); }
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(ntohs(name_.sin_port)); }
+
+ private:
+  const int socket_;
+  sockaddr_in name_{};
+};
 
 }  // namespace
 
@@ -131,6 +153,15 @@ TEST(NodeJoin, a_target_that_nobody_listens_at_is_named) {
   b.start();
   FAILS_WITH(Code::kTimeout, nobody.c_str(), b.node->join(nobody, soon()));
   FAILS_WITH(Code::kInvalid, "is not host:port", b.node->join("nowhere", soon()));
+}
+
+TEST(NodeJoin, B7_a_join_given_up_before_its_answer_came_may_have_had_an_effect) {
+  const Listener listener;
+  b.start();
+  FAILS_WITH(Code::kTimeout, "no answer yet", b.node->join(listener.address(), soon()));
+  FAILS_WITH(Code::kRefused, "is this node itself", b.node->join(b.address(), patience()));
+  CHECK(b.node->standing() == Standing::kJoining);
+  FAILS_WITH(Code::kRefused, "began to join", b.node->bootstrap(false, soon()));
 }
 
 TEST(NodeJoin, M12_a_member_of_another_cluster_is_refused) {
