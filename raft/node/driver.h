@@ -82,7 +82,9 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   // --- becoming a member ---
   void founded(const Result<MemberFiles>& files);
   void store_target(const net::Address& target);
+  void target_not_stored(const Status& reason);
   void begin_asking(const net::Address& target);
+  void retire_join_client();
   void taken_in(const net::JoinReply& reply);
   void entered(const net::JoinReply& reply, const net::Address& leader, const Result<MemberFiles>& files);
   void become_member(const MemberFiles& files);

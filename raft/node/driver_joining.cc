@@ -79,9 +79,16 @@ void Driver::join(const net::Address& target, IndexCompletion completion) {
   join_waiters_.push_back(std::move(completion));
   if (phase_ == Phase::kJoining && join_client_ && join_client_->target() == target) return;
   phase_ = Phase::kJoining;
-  if (join_client_ && !join_client_->is_without_effect()) join_may_have_effect_ = true;
-  finished_join_client_ = std::move(join_client_);
+  retire_join_client();
   store_target(target);
+}
+
+// Its target is given up, but not forgotten if it may count this node as a member. Not from inside a call of
+// the client.
+void Driver::retire_join_client() {
+  if (!join_client_) return;
+  if (!join_client_->is_without_effect()) join_may_have_effect_ = true;
+  join_client_.reset();
 }
 
 // Begun in an earlier life: who knows what was answered then.
@@ -98,14 +105,25 @@ void Driver::store_target(const net::Address& target) {
     Status saved = parts_.file.save(identity);
     loop_.post([this, target, identity, saved] {
       if (phase_ != Phase::kJoining) return;
-      if (!saved) return abandon_join(saved.in("storing the target of the join"));
+      if (!saved) return target_not_stored(saved.in("storing the target of the join"));
       set_identity(identity);
       begin_asking(target);
     });
   });
 }
 
+// This node is what it was before: new, or on its way into the cluster it asked first.
+void Driver::target_not_stored(const Status& reason) {
+  retire_join_client();
+  Result<net::Address> earlier = net::parse_address(identity_.join_target);
+  if (!join_may_have_effect_ || !earlier) return abandon_join(reason);
+  for (const IndexCompletion& waiter : join_waiters_) waiter->complete(reason);
+  join_waiters_.clear();
+  begin_asking(*earlier);
+}
+
 void Driver::begin_asking(const net::Address& target) {
+  retire_join_client();
   phase_ = Phase::kJoining;
   publish_standing(Standing::kJoining);
   join_client_ = std::make_unique<JoinClient>(

@@ -155,6 +155,25 @@ TEST(NodeJoin, a_target_that_nobody_listens_at_is_named) {
   FAILS_WITH(Code::kInvalid, "is not host:port", b.node->join("nowhere", soon()));
 }
 
+TEST(NodeJoin, B7_a_second_target_that_cannot_be_stored_leaves_the_join_with_the_first_under_way) {
+  a.start();
+  const std::string nobody = a.address();
+  a.kill();
+  b.start();
+  FAILS_WITH(Code::kTimeout, nobody.c_str(), b.node->join(nobody, soon()));
+  const std::string file = b.options.directory + "/identity";
+  std::filesystem::rename(file, file + ".aside");
+  std::filesystem::create_directory(file);  // nothing can be written there
+  FAILS_WITH(Code::kIo, "storing the target", b.node->join("127.0.0.1:1", patience()));
+  CHECK(b.node->standing() == Standing::kJoining);
+  std::filesystem::remove(file);
+  std::filesystem::rename(file + ".aside", file);
+  a.start();
+  a.found();
+  a.write("x");
+  CHECK(b.machine->wait_commands(1));
+}
+
 TEST(NodeJoin, B7_a_join_given_up_before_its_answer_came_may_have_had_an_effect) {
   const Listener listener;
   b.start();
