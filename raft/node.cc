@@ -136,8 +136,12 @@ Status RealNode::start_threads() {
   Status started = applier_.start();
   if (started) started = reader_.start("dqlite-reader", failed);
   if (started) started = writer_.start();
-  // A loop that failed cannot be told: its waiters are.
-  const auto loop_failed = [this](const Status& reason) { published_.end(Standing::kPoisoned, reason); };
+  // A loop that failed cannot be told: all who wait for it are.
+  const auto loop_failed = [this](const Status& reason) {
+    const Status poisoned(Code::kPoisoned, reason.sentence());
+    published_.end(Standing::kPoisoned, poisoned);
+    applier_.poison(poisoned);
+  };
   if (started) started = driver_.loop().start(options_.tick_ms, loop_failed);
   return started;
 }

@@ -52,7 +52,11 @@ Status Loop::start(int tick_ms, Thread::Failed failed) {
     uv_loop_close(&loop_);
     is_open_ = false;
   };
-  return thread_.start("dqlite-loop", run, std::move(failed));
+  const auto ended_by_exception = [this, failed = std::move(failed)](const Status& reason) {
+    refuse_jobs();
+    failed(reason);
+  };
+  return thread_.start("dqlite-loop", run, ended_by_exception);
 }
 
 bool Loop::post(Job job) {
@@ -85,14 +89,17 @@ void Loop::end() {
   close_handles();
 }
 
+// From here on no other thread touches `wake_`.
+void Loop::refuse_jobs() {
+  std::vector<Job> left;  // destroyed without the lock: what they hold is not known here
+  MutexLock lock(mutex_);
+  accepts_ = false;
+  left.swap(jobs_);
+}
+
 void Loop::close_handles() {
-  std::vector<Job> left;
-  {
-    MutexLock lock(mutex_);
-    if (!accepts_) return;
-    accepts_ = false;  // from here on nobody touches `wake_`
-    left.swap(jobs_);
-  }
+  refuse_jobs();
+  if (uv_is_closing(reinterpret_cast<uv_handle_t*>(&wake_)) != 0) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&before_waiting_), nullptr);

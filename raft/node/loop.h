@@ -33,6 +33,7 @@ class Loop {
   ~Loop();
 
   Status open();
+  // `failed`: the thread ended by an exception. No job is taken, and none is left, when it is called.
   Status start(int tick_ms, Thread::Failed failed);
   // False: the loop has ended, and the job will not run.
   bool post(Job job);
@@ -46,6 +47,7 @@ class Loop {
 
  private:
   void run_jobs();
+  void refuse_jobs();
   void close_handles();
 
   LoopDelegate& delegate_;

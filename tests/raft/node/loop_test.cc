@@ -1,0 +1,57 @@
+#include "raft/node/loop.h"
+
+#include "tests/raft/node/test_node.h"
+
+using namespace dqlite;
+using namespace dqlite::raft;
+
+namespace {
+
+class NoTurns final : public LoopDelegate {
+ public:
+  void on_tick() override {}
+  void on_turn_end() override {}
+};
+
+}  // namespace
+
+TEST_GROUP(Loop) {
+  NoTurns no_turns;
+  Loop loop{no_turns};
+  std::atomic<int> failures{0};
+  std::atomic<bool> took_jobs_when_told{false};
+
+  void start() {
+    WORKS(loop.start(10, [this](const Status&) {
+      took_jobs_when_told = loop.post([] {});
+      failures++;
+    }));
+  }
+  void setup() override {
+    WORKS(loop.open());
+  }
+};
+
+TEST(Loop, one_that_failed_takes_no_more_jobs_and_keeps_none) {
+  auto kept = std::make_shared<int>(1);
+  const std::weak_ptr<int> is_kept = kept;
+  CHECK(loop.post([this, kept] {
+    loop.post([kept] {});  // for the turn that never comes
+    throw std::bad_alloc();
+  }));
+  kept.reset();
+  start();
+  CHECK(loop.wait_ended(patience()));
+  LONGS_EQUAL(1, failures);
+  CHECK_FALSE(took_jobs_when_told);
+  CHECK_FALSE(loop.post([] {}));
+  CHECK(is_kept.expired());
+}
+
+TEST(Loop, one_that_was_ended_takes_no_more_jobs) {
+  CHECK(loop.post([this] { loop.end(); }));
+  start();
+  CHECK(loop.wait_ended(patience()));
+  LONGS_EQUAL(0, failures);
+  CHECK_FALSE(loop.post([] {}));
+}
