@@ -15,8 +15,12 @@ size_t size_of(const std::vector<Entry>& entries) {
 }  // namespace
 
 Status Applier::start() {
+  const auto ended_by_exception = [this](const Status& reason) {
+    machine_.poisoned({Code::kPoisoned, reason.sentence()});
+    events_.failed(reason);
+  };
   return thread_.start(
-      "dqlite-apply", [this] { run(); }, events_.failed);
+      "dqlite-apply", [this] { run(); }, ended_by_exception);
 }
 
 void Applier::apply(std::vector<Entry> entries) {

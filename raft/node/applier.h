@@ -42,10 +42,11 @@ class Applier {
   Applier(StateMachine& machine, Published& published, Events events)
       : machine_(machine), published_(published), events_(std::move(events)) {}
 
-  // `applied`: what the state machine holds already.
+  // If the thread ends by an exception, it still tells the state machine; nobody would take a `poison`.
   Status start();
 
   // --- the loop thread, in order ---
+  // `applied`: what the state machine holds already.
   void begin(std::shared_ptr<Log> log, Index applied) { put(Begin{std::move(log), applied}); }
   void apply(std::vector<Entry> entries);
   // The same, but read from the log when their turn comes: they must be durable here.

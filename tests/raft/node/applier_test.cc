@@ -158,3 +158,12 @@ TEST(Applier, nothing_is_applied_or_answered_after_the_poison) {
   CHECK(second.wait_ended(patience()));
   CHECK(other.events() == (Events{"poisoned"}));
 }
+
+TEST(Applier, an_exception_wakes_the_waiters_of_the_state_machine_and_tells_the_node) {
+  machine.fail_by_exception();
+  applier.appended({1, 1}, {7, 0});
+  applier.apply({command(1, 1, "x")});
+  settle();
+  CHECK(machine.events() == (Events{"poisoned"}));
+  CHECK(failure.code() == Code::kIo);
+}

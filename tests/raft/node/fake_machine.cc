@@ -71,6 +71,7 @@ Status FakeMachine::apply(const Entry& entry, std::optional<ProposalId> own) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return !gate_closed_; });
   if (!failure_) return failure_;
+  if (throws_) throw std::bad_alloc();
   if (entry.index != applied_.index + 1) return {Code::kCorrupt, "an entry was left out or came twice"};
   applied_ = entry.id();
   if (entry.kind == EntryKind::kCommand) {
@@ -133,6 +134,11 @@ void FakeMachine::install(Checkpoint state) {
 void FakeMachine::fail_with(const Status& status) {
   std::lock_guard lock(mutex_);
   failure_ = status;
+}
+
+void FakeMachine::fail_by_exception() {
+  std::lock_guard lock(mutex_);
+  throws_ = true;
 }
 
 void FakeMachine::close_gate() {

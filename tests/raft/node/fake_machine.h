@@ -45,6 +45,8 @@ class FakeMachine final : public StateMachine {
   void install(Checkpoint state);
   // The next apply fails so.
   void fail_with(const Status& status);
+  // The next apply finds no memory.
+  void fail_by_exception();
   // Every apply waits until `open` again.
   void close_gate();
   void open_gate();
@@ -72,6 +74,7 @@ class FakeMachine final : public StateMachine {
   std::vector<std::string> events_;
   std::vector<std::pair<ProposalId, Status>> dropped_;
   Status failure_;
+  bool throws_ = false;
   bool gate_closed_ = false;
 };
 
