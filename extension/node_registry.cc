@@ -3,6 +3,7 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "extension/process_life.h"
 #include "vfs/files.h"
@@ -107,7 +108,9 @@ void NodeRegistry::after_fork_in_child() {
   forked_.store(true);
   for (RunningNode* node = first(); node != nullptr; node = node->next) node->close_after_fork();
   vfs::posix_files().close_after_fork();
-  starting_.unlock();
+  // Made anew, not unlocked: to the C library the writer is a thread of the parent, so that the unlock would
+  // count as a reader's, and the child's own next fork() would wait for ever.
+  new (&starting_) std::shared_mutex;
 }
 
 NodeRegistry& node_registry() {

@@ -100,6 +100,20 @@ print(node.execute("SELECT name FROM sqlite_schema").fetchall())
 """)
         self.assertEqual("0\n[('t',)]\n", said)
 
+    def test_a_child_that_forks_in_turn_does_not_hang(self):
+        (self.directory / "n1").mkdir()
+        said = self.program("""
+node = connect("file:n1/app.db?vfs=dqlite")
+node.execute("CREATE TABLE t(x)")
+child = os.fork()
+if child == 0:
+    grandchild = os.fork()
+    if grandchild == 0: os._exit(0)
+    os._exit(os.waitpid(grandchild, 0)[1])
+print(os.waitpid(child, 0)[1])
+""")
+        self.assertEqual("0\n", said)
+
     def test_multiprocessing_works_beside_a_node(self):
         (self.directory / "n1").mkdir()
         said = self.program("""
