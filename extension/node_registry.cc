@@ -29,11 +29,23 @@ Result<std::string> canonical(const std::string& directory) {
   return Status(Code::kIo, "the directory " + directory + " cannot be used: " + std::strerror(errno));
 }
 
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& count) : count_(count) { count_++; }
+  ~Counted() { count_--; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
 }  // namespace
 
 Result<vfs::OpenedNode> NodeRegistry::open(const std::string& directory,
                                            const vfs::OpenParameters& parameters, bool create) {
   if (forked()) return forked_away();
+  Counted under_way(opens_);
   Result<std::string> path = canonical(directory);
   if (!path) return path.status();
   Result<RunningNode*> node = running_or_started(*path, parameters, create);
@@ -104,8 +116,10 @@ RunningNode* NodeRegistry::node_of(const vfs::DatabaseSet& databases) {
   return nullptr;
 }
 
+// A process whose opens all failed leaves its child free to open nodes of its own. An open on another thread
+// does not: it may hold, or wait for, what no thread of the child will ever release.
 void NodeRegistry::after_fork_in_child() {
-  forked_.store(true);
+  if (first() != nullptr || opens_.load() != 0) forked_.store(true);
   for (RunningNode* node = first(); node != nullptr; node = node->next) node->close_after_fork();
   vfs::posix_files().close_after_fork();
   // Made anew, not unlocked: to the C library the writer is a thread of the parent, so that the unlock would

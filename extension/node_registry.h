@@ -38,7 +38,7 @@ class NodeRegistry : public vfs::NodeProvider {
   // A fork waits for nodes that are being started, so that the child knows every descriptor it must close.
   void before_fork() { starting_.lock(); }
   void after_fork_in_parent() { starting_.unlock(); }
-  // Closes the nodes' descriptors; from then on nothing of the registry may be used.
+  // Where the parent has nodes, closes their descriptors: from then on nothing of the registry may be used.
   void after_fork_in_child();
 
  private:
@@ -48,6 +48,7 @@ class NodeRegistry : public vfs::NodeProvider {
 
   std::atomic<RunningNode*> first_{nullptr};
   std::atomic<bool> forked_{false};
+  std::atomic<int> opens_{0};      // calls of `open` that have not returned
   std::shared_mutex starting_;     // shared while a node starts, exclusive around fork()
   std::mutex mutex_;               // guards opening_
   std::set<std::string> opening_;  // directories whose node is being started

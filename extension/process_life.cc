@@ -40,6 +40,8 @@ void after_fork_in_parent() {
 }
 void after_fork_in_child() {
   node_registry().after_fork_in_child();
+  // Its nodes are its own to end, in the exit handler that it has inherited.
+  if (!node_registry().forked()) owner = ::getpid();
 }
 
 bool prepare() {

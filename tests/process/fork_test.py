@@ -100,6 +100,24 @@ print(node.execute("SELECT name FROM sqlite_schema").fetchall())
 """)
         self.assertEqual("0\n[('t',)]\n", said)
 
+    def test_a_child_of_a_process_whose_open_failed_has_nodes_of_its_own(self):
+        (self.directory / "n1").mkdir()
+        said = self.program("""
+import socket
+taken = socket.create_server(("127.0.0.1", 0))
+try: connect("file:n1/app.db?vfs=dqlite&listen=127.0.0.1:%d" % taken.getsockname()[1])
+except sqlite3.OperationalError as error: print(error)
+taken.close()
+child = os.fork()
+if child == 0:
+    node = connect("file:n1/app.db?vfs=dqlite")
+    node.execute("CREATE TABLE t(x)")
+    sys.exit(0)  # in order: what is committed goes into the file
+print(os.waitpid(child, 0)[1])
+""")
+        self.assertEqual("unable to open database file\n0\n", said)
+        self.assertEqual(["t"], self.stock("n1/app.db", "SELECT name FROM sqlite_schema"))
+
     def test_a_child_that_forks_in_turn_does_not_hang(self):
         (self.directory / "n1").mkdir()
         said = self.program("""
