@@ -25,8 +25,10 @@ Status Beginnings::found(raft::Deadline deadline) {
   return node_.bootstrap(adopted, deadline);
 }
 
-Status Beginnings::adopt(const std::string& name, raft::Deadline deadline) {
+Status Beginnings::adopt(vfs::Database& database, raft::Deadline deadline) {
   std::lock_guard lock(mutex_);
+  if (database.id() != 0) return Status::ok();  // another thread opened it at once, and was first
+  const std::string& name = database.name();
   Standing standing = node_.standing();
   bool joins = standing == Standing::kJoining || joining_ > 0;
   if (standing != Standing::kNew || joins || empty_founded_ || has_records()) {

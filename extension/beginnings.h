@@ -23,9 +23,9 @@ class Beginnings {
   // Founds a cluster of one, with what the databases hold as its first state. Ok if this node is a member
   // already; returns when it may write.
   Status found(raft::Deadline deadline);
-  // The file of `name`, found with content, becomes the first state of a new cluster. kRefused where a
-  // cluster is there, or on its way.
-  Status adopt(const std::string& name, raft::Deadline deadline);
+  // The file of `database`, found with content, becomes the first state of a new cluster. Ok if that is done
+  // already; kRefused where another cluster is there, or on its way.
+  Status adopt(vfs::Database& database, raft::Deadline deadline);
   // Makes this node a member of the cluster of `address`: see raft::Node::join.
   Status join(const std::string& address, raft::Deadline deadline);
 

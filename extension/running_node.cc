@@ -181,7 +181,7 @@ Status RunningNode::database_opened(vfs::Database& database, const vfs::OpenPara
     return {Code::kRefused, "join= in the URI, but " + directory_ + "/" + database.name() +
                                 " holds data of its own: move it away, and open again"};
   }
-  if (has_foreign_data) return beginnings_->adopt(database.name(), deadline());
+  if (has_foreign_data) return beginnings_->adopt(database, deadline());
   if (!joins) return Status::ok();
   Status joined = beginnings_->join(*parameters.join, deadline());
   if (failure_class(joined.code()) != FailureClass::kTemporary) return joined;

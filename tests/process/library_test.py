@@ -54,6 +54,26 @@ print([os.readlink(f"/proc/self/fd/{fd}") for fd in set(os.listdir("/proc/self/f
 """)
         self.assertEqual("0\nTrue\n[]\n[]\n", said)
 
+    def test_threads_may_open_an_existing_file_at_once(self):
+        said = self.program("""
+def open_it(uri, barrier, said):
+    barrier.wait()
+    try: said.append(connect(uri).execute("SELECT count(*) FROM t").fetchone()[0])
+    except sqlite3.Error: said.append(connect(":memory:").execute("SELECT dqlite_last_error()").fetchone()[0])
+for name in ("n1", "n2", "n3", "n4", "n5"):
+    os.mkdir(name)
+    stock = sqlite3.connect(name + "/app.db", isolation_level=None)
+    stock.execute("CREATE TABLE t(x)")
+    stock.execute("INSERT INTO t VALUES(randomblob(20000000))")  # its adoption takes a while
+    stock.close()
+    barrier, said = threading.Barrier(2), []
+    both = [threading.Thread(target=open_it, args=(f"file:{name}/app.db?vfs=dqlite", barrier, said)) for _ in range(2)]
+    for thread in both: thread.start()
+    for thread in both: thread.join()
+    print(said)
+""")
+        self.assertEqual("[1, 1]\n" * 5, said)
+
     def test_it_prints_nothing(self):
         """Not when it works, not when it is refused, not when its leader is gone and not at the end."""
         (self.directory / "n1").mkdir()
