@@ -11,10 +11,16 @@ namespace {
 
 constexpr size_t kLogLimit = 256;
 
+struct Failure {
+  uint64_t number = 0;  // in the order in which they were reported
+  std::string sentence;
+};
+
 struct Errors {
   std::mutex mutex;
-  std::map<sqlite3*, std::string> by_connection;
-  std::string of_process;
+  uint64_t count = 0;
+  std::map<sqlite3*, Failure> by_connection;
+  Failure of_process;
 };
 
 struct LogQueue {
@@ -39,11 +45,9 @@ LogQueue& log_queue() {
 void report_error(sqlite3* connection, int code, const std::string& sentence) {
   try {
     std::lock_guard lock(errors().mutex);
-    if (connection != nullptr) {
-      errors().by_connection[connection] = sentence;
-    } else {
-      errors().of_process = sentence;
-    }
+    Failure& kept = connection != nullptr ? errors().by_connection[connection] : errors().of_process;
+    kept.sentence = sentence;
+    kept.number = ++errors().count;
   } catch (const std::bad_alloc&) {
     // The code still reaches the application, and it tells more than "out of memory" would.
   }
@@ -52,8 +56,10 @@ void report_error(sqlite3* connection, int code, const std::string& sentence) {
 
 std::string last_error(sqlite3* connection) {
   std::lock_guard lock(errors().mutex);
+  const Failure& of_process = errors().of_process;
   auto found = errors().by_connection.find(connection);
-  return found == errors().by_connection.end() ? errors().of_process : found->second;
+  bool is_newer = found != errors().by_connection.end() && found->second.number > of_process.number;
+  return is_newer ? found->second.sentence : of_process.sentence;
 }
 
 void forget_errors(sqlite3* connection) {

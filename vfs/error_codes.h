@@ -24,7 +24,8 @@ constexpr int kSnapshotLost =
 // The sentence of the newest failure, for `dqlite_last_error()`: kept for the connection it happened on, or,
 // where no connection exists yet (a failed open), for the process. Any thread.
 void report_error(sqlite3* connection, int code, const std::string& sentence);
-// The newest sentence of `connection`, else of the process; empty if there is none.
+// The newest sentence of `connection` or of the process, whose newest may be an ATTACH of this connection;
+// empty if there is none.
 std::string last_error(sqlite3* connection);
 void forget_errors(sqlite3* connection);
 

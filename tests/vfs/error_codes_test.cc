@@ -39,6 +39,16 @@ TEST(ErrorCodes, a_sentence_belongs_to_its_connection_and_else_to_the_process) {
   STRCMP_EQUAL("of the process", last_error(one.handle()).c_str());
 }
 
+TEST(ErrorCodes, an_open_that_failed_later_is_the_newest_failure_of_every_connection) {
+  TestNode node(directory.path());
+  Sql one(node);
+  report_error(one.handle(), kNotLeader, "older");
+  report_error(nullptr, SQLITE_CANTOPEN, "of an ATTACH");
+  STRCMP_EQUAL("of an ATTACH", last_error(one.handle()).c_str());
+  report_error(one.handle(), kNotLeader, "newest");
+  STRCMP_EQUAL("newest", last_error(one.handle()).c_str());
+}
+
 TEST(ErrorCodes, V_D12_lines_of_the_nodes_threads_wait_for_an_application_thread) {
   flush_log();
   std::thread([] {
