@@ -10,13 +10,16 @@ SqlRow row_of(const raft::MemberStatus& status) {
   if (status.match_index != 0) match = static_cast<sqlite3_int64>(status.match_index);
   SqlValue contact;
   if (status.last_contact_ms >= 0) contact = static_cast<sqlite3_int64>(status.last_contact_ms);
+  SqlValue problem;
+  if (!status.problem.empty()) problem = status.problem;
   return {static_cast<sqlite3_int64>(status.member.id),
           status.member.address,
           std::string(role_name(status.member.role)),
           static_cast<sqlite3_int64>(status.is_leader),
           static_cast<sqlite3_int64>(status.is_self),
           match,
-          contact};
+          contact,
+          problem};
 }
 
 Result<std::vector<SqlRow>> rows(sqlite3* handle) {
@@ -44,7 +47,7 @@ const char* role_name(raft::MemberRole role) {
 const RowTable kClusterTable = {
     "dqlite_cluster",
     "CREATE TABLE dqlite_cluster(id INTEGER, address TEXT, role TEXT, is_leader INTEGER, is_self INTEGER, "
-    "match_index INTEGER, last_contact_ms INTEGER)",
+    "match_index INTEGER, last_contact_ms INTEGER, problem TEXT)",
     rows};
 
 }  // namespace dqlite::extension

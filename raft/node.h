@@ -50,6 +50,7 @@ struct MemberStatus {
   bool is_self = false;
   Index match_index = 0;         // leader only
   int64_t last_contact_ms = -1;  // -1: never or unknown here
+  std::string problem;           // why one of the two refuses to talk to the other, or empty
 };
 
 struct NodeStatus {

@@ -54,6 +54,7 @@ void PeerLink::set_address(const Address& address) {
   address_ = address;
   attempts_ = 0;
   backoff_ms_ = 0;
+  last_failure_ = Status::ok();  // was another address's
   if (connection_ != nullptr)
     lose({Code::kIo, "member " + std::to_string(peer_) + " moved to " + address.text()});
   if (state_ == State::kWaiting) state_ = State::kIdle;

@@ -180,6 +180,12 @@ Status Transport::link_failure(NodeId peer) const {
   return link == links_.end() ? Status::ok() : link->second->last_failure();
 }
 
+Status Transport::link_refusal(NodeId peer) const {
+  Status failure = link_failure(peer);
+  const bool is_unreachable = failure.code() == Code::kIo || failure.code() == Code::kTimeout;
+  return is_unreachable ? Status::ok() : failure;
+}
+
 Hello Transport::greeting_for(NodeId peer) {
   Hello hello = delegate_.greeting(peer);
   hello.expected_id = peer;

@@ -61,6 +61,8 @@ class Transport final : private PeerLinkDelegate {
   [[nodiscard]] uint64_t messages_sent() const { return messages_sent_; }
   // Why the link to `peer` is not up, or ok.
   [[nodiscard]] Status link_failure(NodeId peer) const;
+  // The same, but ok for a peer that only cannot be reached: the failures that no repair of the network ends.
+  [[nodiscard]] Status link_refusal(NodeId peer) const;
 
  private:
   class Inbound;

@@ -297,6 +297,8 @@ void LiveMember::fill(NodeStatus& status) const {
     member.match_index = peer.match;
     const int ticks = peer.ticks_since_contact;
     if (ticks >= 0) member.last_contact_ms = static_cast<int64_t>(ticks) * services_.options.tick_ms;
+    const Status refused = services_.transport.link_refusal(peer.member.id);
+    if (!refused) member.problem = refused.sentence();
     status.members.push_back(std::move(member));
   }
 }

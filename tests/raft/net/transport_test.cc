@@ -170,7 +170,20 @@ TEST(Transport, whoever_answers_must_be_the_member_that_was_meant) {
   a.send_to(c, TimeoutNow{});
   CHECK(eventually([&] { return a.lost > 0; }, {&a.transport, &b.transport}));
   STRCMP_CONTAINS("somebody else", a.transport.link_failure(3).sentence().c_str());
+  STRCMP_CONTAINS("somebody else", a.transport.link_refusal(3).sentence().c_str());
   LONGS_EQUAL(0, b.messages.size());
+  a.transport.set_peer(3, c.address);  // of which nothing bad is known
+  CHECK(a.transport.link_refusal(3).is_ok());
+}
+
+TEST(Transport, a_peer_that_cannot_be_reached_refuses_nothing) {
+  End a(*context, 1, 7), b(*context, 2, 7);
+  b.transport.close();
+  a.know(b);
+  a.send_to(b, TimeoutNow{});
+  CHECK(eventually([&] { return a.lost > 0; }, {&a.transport}));
+  CHECK(!a.transport.link_failure(2).is_ok());
+  CHECK(a.transport.link_refusal(2).is_ok());
 }
 
 TEST(Transport, a_message_in_anothers_name_is_dropped) {
