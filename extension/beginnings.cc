@@ -36,8 +36,8 @@ Status Beginnings::adopt(vfs::Database& database, raft::Deadline deadline) {
     return {Code::kRefused,
             path + " holds data that is not the cluster's, and this node " +
                 (joins ? "is joining a cluster" : "belongs to a cluster already") +
-                ": only a new node takes over an existing file. Move it away, and load its content as SQL "
-                "(sqlite3 " +
+                ": only a new node takes over an existing file. Move it away, and load its content "
+                "as SQL (sqlite3 " +
                 path + " .dump) into a replicated database"};
   }
   if (Status status = databases_.adopt(name); !status) return status.in("taking over " + name);
@@ -66,10 +66,9 @@ Status Beginnings::join(const std::string& address, raft::Deadline deadline) {
 Status Beginnings::begin_join() {
   std::lock_guard lock(mutex_);
   if (node_.standing() == Standing::kNew && databases_.has_data()) {
-    return {Code::kRefused,
-            "the databases in " + databases_.paths().directory +
-                " hold data of their own, which a join would lose: join with a node in an empty "
-                "directory"};
+    return {Code::kRefused, "the databases in " + databases_.paths().directory +
+                                " hold data of their own, which a join would lose: "
+                                "join with a node in an empty directory"};
   }
   joining_++;
   return Status::ok();

@@ -13,9 +13,8 @@ namespace {
 
 Status forked_away() {
   return {Code::kRefused,
-          "this process was forked from one with a running node: dqlite cannot be used in it. Fork before "
-          "the first "
-          "open"};
+          "this process was forked from one with a running node: dqlite cannot be used in it. "
+          "Fork before the first open"};
 }
 
 // One name for one directory, however it was reached.

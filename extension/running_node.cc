@@ -34,16 +34,14 @@ Status check_addresses(const vfs::OpenParameters& parameters) {
 }
 
 Status refuse_copy(const std::string& node_directory) {
-  return {
-      Code::kRefused,
-      node_directory +
-          " was copied, restored or moved from another place: two nodes with one identity would be two "
-          "clusters "
-          "that believe to be one. If the original still exists, use it, and let this node start in an empty "
-          "directory and join it. If it does not, remove " +
+  return {Code::kRefused,
           node_directory +
-          " (never the database files beside it): they then become the first state of a new cluster, as they "
-          "were after the last checkpoint or orderly end"};
+              " was copied, restored or moved from another place: two nodes with one identity would be "
+              "two clusters that believe to be one. If the original still exists, use it, and let this node "
+              "start in an empty directory and join it. If it does not, remove " +
+              node_directory +
+              " (never the database files beside it): they then become the first state of a new cluster, "
+              "as they were after the last checkpoint or orderly end"};
 }
 
 // A directory that was copied before it belonged to any cluster is a node of its own.
