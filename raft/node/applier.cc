@@ -35,7 +35,7 @@ void Applier::run() {
     for (Item& item : items) {
       std::visit([this](auto& each) { handle(each); }, item);
     }
-    if (applied_ != before) events_.progressed();
+    if (applied_ != before && applied_ >= published_.report_at.load()) events_.progressed();
   }
 }
 

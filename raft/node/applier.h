@@ -34,7 +34,7 @@ struct Origin {
 class Applier {
  public:
   struct Events {
-    std::function<void()> progressed;  // `Published::applied` rose
+    std::function<void()> progressed;  // `Published::applied` has reached `Published::report_at`
     std::function<void(const Status&)> failed;
     std::function<void(uint64_t ticket, Result<Index>)> ticket_decided;
   };
@@ -52,7 +52,8 @@ class Applier {
   // The same, but read from the log when their turn comes: they must be durable here.
   void apply_from_log(Index from, Index to) { put(Range{from, to}); }
   void change_leadership(const LeadershipEvent& event) { put(event); }
-  void appended(EntryId entry, Origin origin) { put(Appended{entry, origin}); }
+  // Counts when the entry's fate is known, which is a later call.
+  void appended(EntryId entry, Origin origin) { mailbox_.put_quietly(Appended{entry, origin}); }
   void truncated(Index from) { put(Truncated{from}); }
   void dropped(Origin origin, const Status& reason) { put(Dropped{origin, reason}); }
   // `installed` is called on the applier thread with the outcome.

@@ -29,6 +29,10 @@ void Driver::on_tick() {
   if (member_) member_->tick();
 }
 
+void Driver::on_soon() {
+  if (phase_ != Phase::kEnded && member_) member_->tell_commit();
+}
+
 void Driver::on_turn_end() {
   if (phase_ == Phase::kEnded) return;
   const NodeId leader_before = parts_.published.leader.load();

@@ -64,6 +64,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
 
   // --- LoopDelegate ---
   void on_tick() override;
+  void on_soon() override;
   void on_turn_end() override;
 
   // --- net::TransportDelegate ---

@@ -11,8 +11,12 @@ constexpr size_t kMaxCommandBytes = 256 << 20;
 // Entries that wait for the applier with their payloads; beyond, it reads them from the log.
 constexpr size_t kMaxApplierBacklog = 64 << 20;
 
+// How long followers wait to learn of a commit that no other follows.
+constexpr int kTellCommitMs = 2;
+
 CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
   CoreOptions result;
+  result.waits_to_tell_commit = true;
   result.self = identity.node_id;
   result.seed = identity.boot_nonce ^ identity.instance;
   result.heartbeat_ticks = options.heartbeat_ticks;
@@ -118,6 +122,8 @@ void LiveMember::turn() {
   desk_.answer_committed();
   compactor_.maybe_begin();
   publish();
+  // Most often the next transaction carries it before.
+  if (core_.has_commit_to_tell()) services_.loop.call_soon(kTellCommitMs);
 }
 
 void LiveMember::take_back_persisted() {
@@ -258,6 +264,7 @@ void LiveMember::publish() {
   Published& published = services_.published;
   const Index commit = core_.commit_index();
   const Index durable = std::min(commit, core_.durable_index());
+  published.report_at.store(report_at());
   // Its readers are to see at once what it acknowledged in its last life: so applied, too [A2].
   const bool caught_up =
       published.caught_up.load() || std::min(commit, published.applied.load()) >= caught_up_at_;
@@ -271,6 +278,14 @@ void LiveMember::publish() {
   if (!leads || leading_waiters_.empty()) return;
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(Status::ok());
   leading_waiters_.clear();
+}
+
+// What is applied matters to the loop at once in two moments; else it learns it with its next turn.
+Index LiveMember::report_at() const {
+  constexpr Index kUnreported = 64;
+  if (!services_.published.caught_up.load()) return 0;
+  const Index later = applied_told_ + kUnreported;
+  return noop_ > applied_told_ ? std::min(noop_, later) : later;
 }
 
 bool LiveMember::has_address(const std::string& address) const {

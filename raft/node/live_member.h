@@ -63,6 +63,7 @@ class LiveMember {
   void ticket_decided(uint64_t ticket, const Result<Index>& outcome) { forwarder_.decided(ticket, outcome); }
 
   void tick();
+  void tell_commit() { core_.tell_commit(); }
   // Everything that arrived in this turn was handed in: carry out what follows.
   void turn();
   // The node failed or stops: everybody who waits for this member is told.
@@ -91,6 +92,7 @@ class LiveMember {
   void installed(const LogStart& start);
   void propose_as(Origin origin, Proposal proposal);
   void publish();
+  [[nodiscard]] Index report_at() const;
   [[nodiscard]] Standing standing() const;
 
   const MemberServices services_;

@@ -28,8 +28,9 @@ Status Loop::open() {
     return failure("uv_async_init", code);
   }
   uv_timer_init(&loop_, &timer_);
+  uv_timer_init(&loop_, &soon_);
   uv_prepare_init(&loop_, &before_waiting_);
-  wake_.data = timer_.data = before_waiting_.data = this;
+  wake_.data = timer_.data = soon_.data = before_waiting_.data = this;
   is_open_ = true;
   MutexLock lock(mutex_);
   accepts_ = true;
@@ -75,6 +76,14 @@ void Loop::poke() {
   uv_async_send(&wake_);
 }
 
+void Loop::call_soon(int delay_ms) {
+  const auto called = [](uv_timer_t* handle) { static_cast<Loop*>(handle->data)->delegate_.on_soon(); };
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&soon_)) == 0 &&
+      uv_is_closing(reinterpret_cast<uv_handle_t*>(&soon_)) == 0) {
+    uv_timer_start(&soon_, called, static_cast<uint64_t>(delay_ms), 0);
+  }
+}
+
 void Loop::run_jobs() {
   std::vector<Job> jobs;
   {
@@ -102,6 +111,7 @@ void Loop::close_handles() {
   if (uv_is_closing(reinterpret_cast<uv_handle_t*>(&wake_)) != 0) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&soon_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&before_waiting_), nullptr);
 }
 

@@ -21,6 +21,7 @@ class LoopDelegate {
  public:
   virtual ~LoopDelegate() = default;
   virtual void on_tick() = 0;
+  virtual void on_soon() = 0;  // `call_soon`
   // Everything that arrived was handed out; the loop is about to wait.
   virtual void on_turn_end() = 0;
 };
@@ -39,6 +40,8 @@ class Loop {
   bool post(Job job);
   // Something that the delegate looks at by itself has changed: have a turn.
   void poke();
+  // `on_soon` in `delay_ms`, or earlier if it was asked for before. Loop thread.
+  void call_soon(int delay_ms);
   // The loop closes its handles and ends. Everything else on it must be closing already.
   void end();
   bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }
@@ -54,6 +57,7 @@ class Loop {
   uv_loop_t loop_{};
   uv_async_t wake_{};
   uv_timer_t timer_{};
+  uv_timer_t soon_{};
   uv_prepare_t before_waiting_{};
   bool is_open_ = false;
   net::Context context_;

@@ -19,7 +19,16 @@ class Mailbox {
     MutexLock lock(mutex_);
     if (closed_) return false;
     items_.push_back(std::move(item));
-    if (items_.size() == 1) filled_.notify_one();
+    if (!woken_) filled_.notify_one();
+    woken_ = true;
+    return true;
+  }
+
+  // The same for what is of no use before a later item: the thread sleeps on.
+  bool put_quietly(T item) {
+    MutexLock lock(mutex_);
+    if (closed_) return false;
+    items_.push_back(std::move(item));
     return true;
   }
 
@@ -31,6 +40,7 @@ class Mailbox {
       if (closed_) return false;
       filled_.wait(mutex_);
     }
+    woken_ = false;
     out.swap(items_);
     return true;
   }
@@ -46,6 +56,7 @@ class Mailbox {
   Mutex mutex_;
   Condition filled_;
   std::vector<T> items_ DQLITE_GUARDED_BY(mutex_);
+  bool woken_ DQLITE_GUARDED_BY(mutex_) = false;  // since items were taken last
   bool closed_ DQLITE_GUARDED_BY(mutex_) = false;
 };
 

@@ -21,6 +21,9 @@ class Published {
   std::atomic<Index> commit{0};
   std::atomic<Index> durable{0};  // min(durable, committed)
   std::atomic<Index> applied{0};  // written by the applier
+  // The loop wants to be woken when `applied` gets here. It looks at `applied` after it wrote this, and the
+  // applier the other way round, so that one of them sees the other.
+  std::atomic<Index> report_at{0};
   std::atomic<bool> caught_up{false};
   std::atomic<bool> is_voter{false};
   std::atomic<NodeId> leader{0};

@@ -10,6 +10,7 @@ namespace {
 class NoTurns final : public LoopDelegate {
  public:
   void on_tick() override {}
+  void on_soon() override {}
   void on_turn_end() override {}
 };
 

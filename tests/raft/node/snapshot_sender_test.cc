@@ -15,6 +15,7 @@ constexpr NodeId kPeer = 2;
 class NoTurns final : public LoopDelegate {
  public:
   void on_tick() override {}
+  void on_soon() override {}
   void on_turn_end() override {}
 };
 
