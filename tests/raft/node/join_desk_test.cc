@@ -9,7 +9,7 @@ using namespace dqlite::raft;
 
 namespace {
 
-constexpr NodeId kSelf = 1;
+constexpr NodeId kDesk = 1;
 constexpr NodeId kOther = 2;
 
 // Lets everybody in who asks to join, as far as the desk.
@@ -36,16 +36,16 @@ Recovered of_two_voters() {
   Recovered recovered;
   recovered.hard_state.term = 1;
   recovered.start.last = {10, 1};
-  recovered.start.configuration.members = {{kSelf, 11, "here:1", MemberRole::kVoter, false},
+  recovered.start.configuration.members = {{kDesk, 11, "here:1", MemberRole::kVoter, false},
                                            {kOther, 22, "there:2", MemberRole::kVoter, false}};
   recovered.start.configuration_index = 1;
   recovered.last_index = recovered.commit = 10;
   return recovered;
 }
 
-CoreOptions options_of_self() {
+CoreOptions options_of_desk() {
   CoreOptions options;
-  options.self = kSelf;
+  options.self = kDesk;
   return options;
 }
 
@@ -57,7 +57,7 @@ TEST_GROUP(JoinDesk) {
   Door door;
   net::Address address;
   std::unique_ptr<net::Transport> transport;
-  Core core{options_of_self(), of_two_voters()};
+  Core core{options_of_desk(), of_two_voters()};
   std::unique_ptr<JoinDesk> desk;
   std::unique_ptr<net::Exchange> exchange;
   std::optional<Result<net::JoinReply>> answer;
@@ -88,11 +88,11 @@ TEST_GROUP(JoinDesk) {
   // Everything that leaves is answered as the other voter would if it agreed to it.
   void agree_to(const Message& message) {
     if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
-      core.step({kOther, kSelf, message.term, VoteResponse{request->pre_vote, true}});
+      core.step({kOther, kDesk, message.term, VoteResponse{request->pre_vote, true}});
     }
     if (const auto* request = std::get_if<AppendRequest>(&message.body)) {
       const Index match = request->previous.index + request->entries.size();
-      core.step({kOther, kSelf, message.term, AppendResponse{.match = match, .last = match}});
+      core.step({kOther, kDesk, message.term, AppendResponse{.match = match, .last = match}});
     }
   }
   void take_with_agreement() {
@@ -112,7 +112,7 @@ TEST_GROUP(JoinDesk) {
     CHECK(core.role() == Role::kLeader);
   }
   void be_deposed() {
-    core.step({kOther, kSelf, core.term() + 1, AppendRequest{}});
+    core.step({kOther, kDesk, core.term() + 1, AppendRequest{}});
     LONGS_EQUAL(kOther, core.leader());
   }
   void ask() {

@@ -5,18 +5,13 @@
 using namespace dqlite;
 using namespace dqlite::raft;
 
-namespace {
-
-class NoTurns final : public LoopDelegate {
- public:
-  void on_tick() override {}
-  void on_soon() override {}
-  void on_turn_end() override {}
-};
-
-}  // namespace
-
 TEST_GROUP(Loop) {
+  class NoTurns final : public LoopDelegate {
+   public:
+    void on_tick() override {}
+    void on_soon() override {}
+    void on_turn_end() override {}
+  };
   NoTurns no_turns;
   Loop loop{no_turns};
   std::atomic<int> failures{0};

@@ -1,11 +1,8 @@
 // Bootstrap, join and identity: what must not make two clusters of one [B7].
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "raft/net/exchange.h"
+#include "tests/raft/net/silent_listener.h"
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;
@@ -54,24 +51,6 @@ net::JoinReply ask_to_join(const std::string& target, uint64_t instance, const s
   uv_loop_close(&loop);
   return answer;
 }
-
-// Takes connections, and says nothing.
-class Listener {
- public:
-  Listener() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    name_.sin_family = AF_INET;
-    name_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(name_);
-    CHECK(bind(socket_, reinterpret_cast<sockaddr*>(&name_), size) == 0 && listen(socket_, 8) == 0);
-    CHECK(getsockname(socket_, reinterpret_cast<sockaddr*>(&name_), &size) == 0);
-  }
-  ~Listener() { close(socket_); }
-  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(ntohs(name_.sin_port)); }
-
- private:
-  const int socket_;
-  sockaddr_in name_{};
-};
 
 }  // namespace
 
@@ -175,7 +154,7 @@ TEST(NodeJoin, B7_a_second_target_that_cannot_be_stored_leaves_the_join_with_the
 }
 
 TEST(NodeJoin, B7_a_join_given_up_before_its_answer_came_may_have_had_an_effect) {
-  const Listener listener;
+  const SilentListener listener;
   b.start();
   FAILS_WITH(Code::kTimeout, "no answer yet", b.node->join(listener.address(), soon()));
   FAILS_WITH(Code::kRefused, "is this node itself", b.node->join(b.address(), patience()));
