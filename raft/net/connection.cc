@@ -8,6 +8,7 @@ namespace dqlite::raft::net {
 namespace {
 
 constexpr unsigned kKeepAliveSeconds = 30;
+constexpr uint64_t kLastFramesMs = 3000;  // for the other side to take what is left when we close
 
 Connection& of(uv_handle_t* handle) {
   return *static_cast<Connection*>(handle->data);
@@ -243,7 +244,17 @@ void Connection::close_when_sent() {
   close_when_sent_ = true;
   owner_ = nullptr;
   uv_read_stop(reinterpret_cast<uv_stream_t*>(&handle_));
-  if (pending_.empty() && writes_under_way_ == 0) close();
+  if (pending_.empty() && writes_under_way_ == 0) return close();
+  begin_patience();
+}
+
+void Connection::begin_patience() {
+  uv_timer_init(context_.loop, &patience_);
+  patience_.data = this;
+  has_patience_ = true;
+  references_++;
+  const auto over = [](uv_timer_t* timer) { static_cast<Connection*>(timer->data)->close(); };
+  uv_timer_start(&patience_, over, kLastFramesMs, 0);
 }
 
 void Connection::close() {
@@ -253,7 +264,9 @@ void Connection::close() {
   std::erase(context_.unflushed, this);
   pending_.clear();
   if (descriptor_ >= 0) context_.descriptors.remove(descriptor_);
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle_), [](uv_handle_t* handle) { of(handle).release(); });
+  const auto closed = [](uv_handle_t* handle) { of(handle).release(); };
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_), closed);
+  if (has_patience_) uv_close(reinterpret_cast<uv_handle_t*>(&patience_), closed);
 }
 
 void Connection::release() {

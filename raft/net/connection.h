@@ -56,8 +56,10 @@ class Connection {
 
   void send(Bytes frame);  // leaves with the next flush
   void flush();
-  void close();            // at once; frames that were not sent are dropped
-  void close_when_sent();  // after what was given to `send`; nothing is read any more
+  void close();  // at once; frames that were not sent are dropped
+  // After what was given to `send`, or a few seconds if the other side does not take it; nothing is read any
+  // more.
+  void close_when_sent();
 
   void set_max_body(uint32_t max_body) { reader_.set_max_body(max_body); }
   // Not yet taken by the operating system.
@@ -83,13 +85,16 @@ class Connection {
   void fail(const Status& why);
   void fail_later(const Status& why);
   void note_descriptor();
+  void begin_patience();
   void release();
 
   Context& context_;
   ConnectionOwner* owner_;
   uv_tcp_t handle_{};
   uv_connect_t connect_request_{};
-  int references_ = 1;  // the handle, and a resolver that still runs
+  uv_timer_t patience_{};  // of `close_when_sent`
+  bool has_patience_ = false;
+  int references_ = 1;  // the handle, the timer, and a resolver that still runs
   int descriptor_ = -1;
   bool closing_ = false;
   bool close_when_sent_ = false;
