@@ -5,6 +5,10 @@ namespace dqlite::raft::net {
 namespace {
 
 constexpr uint64_t kStrangerTimeoutMs = 10000;  // to say who one is
+constexpr uint64_t kStrangerSilenceMs = 60000;  // of one that said it; a join is answered sooner
+// Answers that the other side does not read.
+constexpr size_t kMaxUnreadByStranger = 1 << 20;
+constexpr size_t kMaxUnreadByMember = 64 << 20;
 
 // The newest version both sides know, or a sentence.
 Status check_versions(const Hello& hello) {
@@ -28,12 +32,27 @@ void Transport::Inbound::close() {
 }
 
 void Transport::Inbound::send(Bytes frame) {
-  if (connection_ != nullptr) connection_->send(std::move(frame));
+  if (connection_ == nullptr) return;
+  connection_->send(std::move(frame));
+  const size_t limit = node_id() == 0 ? kMaxUnreadByStranger : kMaxUnreadByMember;
+  if (connection_->queued_bytes() > limit) transport_.forget(id_);
 }
 
 void Transport::Inbound::tick(uint64_t now_ms) {
-  if (connection_ == nullptr || greeted_) return;
-  if (now_ms >= connection_->began_ms() + kStrangerTimeoutMs) transport_.forget(id_);
+  if (connection_ == nullptr) return;
+  if (!greeted_) {
+    if (now_ms >= connection_->began_ms() + kStrangerTimeoutMs) transport_.forget(id_);
+  } else if (node_id() == 0) {
+    check_silence(now_ms);
+  }
+}
+
+// A member's connection ends with the next one that it makes; strangers could keep any number.
+void Transport::Inbound::check_silence(uint64_t now_ms) {
+  const uint64_t received = connection_->received_bytes();
+  if (received != heard_bytes_) heard_ms_ = now_ms;
+  heard_bytes_ = received;
+  if (now_ms >= heard_ms_ + kStrangerSilenceMs) transport_.forget(id_);
 }
 
 void Transport::Inbound::on_frame(Connection&, const Frame& frame) {
@@ -98,6 +117,7 @@ void Transport::Inbound::on_closed(Connection&, const Status&) {
 void Transport::Inbound::refuse(const Status& reason) {
   if (connection_ == nullptr) return;
   send(encode(Refusal{reason}));
+  if (connection_ == nullptr) return;
   Connection* connection = connection_;
   connection_ = nullptr;
   connection->close_when_sent();

@@ -12,6 +12,7 @@ class Transport::Inbound final : public ConnectionOwner {
   ~Inbound() override;
 
   void attach(Connection* connection) { connection_ = connection; }
+  // May drop the connection.
   void send(Bytes frame);
   void close();
   void tick(uint64_t now_ms);
@@ -28,12 +29,16 @@ class Transport::Inbound final : public ConnectionOwner {
   void handle_member_frame(const Frame& frame);
   void handle_join(const Frame& frame);
   void refuse(const Status& reason);
+  void check_silence(uint64_t now_ms);
 
   Transport& transport_;
   const ConnectionId id_;
   Connection* connection_ = nullptr;
   bool greeted_ = false;
   Hello hello_;
+  // Of a stranger: when it was last seen to have said something.
+  uint64_t heard_ms_ = 0;
+  uint64_t heard_bytes_ = 0;
 };
 
 }  // namespace dqlite::raft::net

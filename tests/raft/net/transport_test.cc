@@ -88,6 +88,13 @@ class Stranger {
   void send(const Bytes& bytes) {
     CHECK(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
   }
+  // As much as goes now, without a look at what comes back. False once the other side has closed.
+  bool push(const Bytes& bytes) {
+    const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent > 0) pushed += static_cast<size_t>(sent);
+    return sent > 0 || errno == EAGAIN || errno == EWOULDBLOCK;
+  }
+  size_t pushed = 0;
   // Reads what is there. True once the other side has closed.
   bool is_closed() {
     uint8_t buffer[4096];
@@ -128,6 +135,12 @@ TEST_GROUP(Transport) {
       uv_run(&loop, UV_RUN_NOWAIT);
     }
     return true;
+  }
+  // What the transport does when so much time has passed without another event.
+  void tick_after(Transport & transport, uint64_t ms) {
+    loop.time += ms;
+    transport.tick();
+    uv_update_time(&loop);
   }
 };
 
@@ -282,6 +295,62 @@ TEST(Transport, a_node_without_a_cluster_may_only_ask_to_join) {
   forwards.send(encode(hello));
   forwards.send(encode(ForwardRequest{1, {}}));
   CHECK(eventually([&] { return forwards.is_closed(); }, {&a.transport}));
+}
+
+TEST(Transport, N6_a_stranger_that_asks_and_never_reads_loses_its_connection) {
+  End a(*context, 1, 7);
+  Hello hello;
+  hello.cluster_id = {7, 1};
+  Stranger stranger(a.address);
+  stranger.send(encode(hello));
+  Bytes pings;
+  while (pings.size() < (240 << 10)) {
+    const Bytes ping = encode_empty(FrameType::kPing);
+    pings.insert(pings.end(), ping.begin(), ping.end());
+  }
+  constexpr size_t kFarTooMuch = 100 << 20;
+  bool is_open = true;
+  size_t part = 0;
+  CHECK(eventually(
+      [&] {
+        const size_t before = stranger.pushed;
+        is_open = stranger.push(Bytes(pings.begin() + static_cast<ptrdiff_t>(part), pings.end()));
+        part = (part + stranger.pushed - before) % pings.size();
+        return !is_open || stranger.pushed > kFarTooMuch;
+      },
+      {&a.transport}));
+  CHECK_FALSE(is_open);
+}
+
+TEST(Transport, N6_a_stranger_that_greets_and_falls_silent_loses_its_connection) {
+  End a(*context, 1, 7);
+  Hello hello;
+  hello.cluster_id = {7, 1};
+  Stranger stranger(a.address);
+  stranger.send(encode(hello));
+  CHECK(eventually([&] { return !stranger.is_closed() && !stranger.received.empty(); }, {&a.transport}));
+  tick_after(a.transport, 59000);
+  for (int i = 0; i < 3; i++) {
+    stranger.send(encode_empty(FrameType::kPing));
+    const size_t before = stranger.received.size();
+    CHECK(eventually([&] { return stranger.is_closed() || stranger.received.size() > before; },
+                     {&a.transport}));
+    CHECK_FALSE(stranger.is_closed());
+    tick_after(a.transport, 40000);
+  }
+  tick_after(a.transport, 61000);
+  CHECK(eventually([&] { return stranger.is_closed(); }, {&a.transport}));
+}
+
+TEST(Transport, a_member_may_be_silent) {
+  End a(*context, 1, 7), b(*context, 2, 7);
+  a.know(b);
+  a.send_to(b, TimeoutNow{});
+  CHECK(eventually([&] { return b.messages.size() == 1; }, {&a.transport, &b.transport}));
+  tick_after(b.transport, 61000);
+  a.send_to(b, TimeoutNow{});
+  CHECK(eventually([&] { return b.messages.size() == 2; }, {&a.transport, &b.transport}));
+  LONGS_EQUAL(0, a.lost);
 }
 
 TEST(Transport, N8_a_node_of_another_version_is_refused_with_a_sentence) {
