@@ -158,8 +158,9 @@ class PosixDisk : public Disk {
 }  // namespace
 
 Disk& posix_disk() {
-  static PosixDisk disk;
-  return disk;
+  // Leaked on purpose: nodes write until the handlers of the process's exit have stopped them.
+  static auto* disk = new PosixDisk;
+  return *disk;
 }
 
 void close_posix_files_after_fork() {
