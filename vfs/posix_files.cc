@@ -143,6 +143,8 @@ class PosixFile : public DataFile {
     return stamp_from(info);
   }
 
+  [[nodiscard]] bool is_the_parents() const { return descriptor() == kClosedByFork; }
+
   Status lock(uint64_t offset, uint64_t length, LockKind kind) override {
     struct flock range = range_of(offset, length, kind);
     while (::fcntl(descriptor(), F_OFD_SETLK, &range) != 0) {
@@ -291,13 +293,15 @@ class PosixFiles : public Files {
   std::shared_ptr<DataFile> find(const struct stat& info) {
     std::lock_guard<std::mutex> guard(mutex_);
     auto known = databases_.find(Key(info.st_dev, info.st_ino));
-    return known == databases_.end() ? nullptr : known->second;
+    return known == databases_.end() || known->second->is_the_parents() ? nullptr : known->second;
   }
 
-  // If another thread was faster, its descriptor is the one, and this one stays open unused.
+  // If another thread was faster, its descriptor is the one, and this one stays open unused. What a parent
+  // had open gives way: a child of a process whose opens all failed may open nodes of its own.
   std::shared_ptr<DataFile> remember(const struct stat& info, std::shared_ptr<PosixFile> opened) {
     std::lock_guard<std::mutex> guard(mutex_);
     auto [known, is_new] = databases_.emplace(Key(info.st_dev, info.st_ino), opened);
+    if (!is_new && known->second->is_the_parents()) std::swap(known->second, opened);
     if (!is_new) unused_.push_back(std::move(opened));
     return known->second;
   }

@@ -102,6 +102,7 @@ print(node.execute("SELECT name FROM sqlite_schema").fetchall())
 
     def test_a_child_of_a_process_whose_open_failed_has_nodes_of_its_own(self):
         (self.directory / "n1").mkdir()
+        self.program('connect("file:n1/app.db?vfs=dqlite").execute("CREATE TABLE before(x)")')
         said = self.program("""
 import socket
 taken = socket.create_server(("127.0.0.1", 0))
@@ -116,7 +117,7 @@ if child == 0:
 print(os.waitpid(child, 0)[1])
 """)
         self.assertEqual("unable to open database file\n0\n", said)
-        self.assertEqual(["t"], self.stock("n1/app.db", "SELECT name FROM sqlite_schema"))
+        self.assertEqual(["before", "t"], self.stock("n1/app.db", "SELECT name FROM sqlite_schema"))
 
     def test_a_child_that_forks_in_turn_does_not_hang(self):
         (self.directory / "n1").mkdir()
