@@ -146,7 +146,9 @@ Result<bool> Committer::settle(uint64_t id, uint64_t index, uint64_t term) {
   give_back(*pending);
   lock.lock();
   pending_.erase(id);
-  finish(pending, Status::ok());
+  pending->done = true;
+  lock.unlock();
+  pending->signal.notify_all();  // without the mutex, which the thread that wakes takes first
   return true;
 }
 

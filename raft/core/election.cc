@@ -40,7 +40,7 @@ bool Core::State::is_sole_voter() const {
 bool Core::State::may_campaign_now() const {
   const bool is_member =
       configuration().is_voter(options.self) || configurations.at(commit).second.is_voter(options.self);
-  // What a candidate claims of its log must be on its disk (raft.md E13), and a disk that does not answer
+  // What a candidate claims of its log must be on its disk [E13], and a disk that does not answer
   // would only let the term grow.
   return is_member && may_campaign && !installing && storage.is_idle();
 }

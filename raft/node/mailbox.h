@@ -16,11 +16,13 @@ class Mailbox {
  public:
   // False: closed, and the item is dropped.
   bool put(T item) {
-    MutexLock lock(mutex_);
-    if (closed_) return false;
-    items_.push_back(std::move(item));
-    if (!woken_) filled_.notify_one();
-    woken_ = true;
+    {
+      MutexLock lock(mutex_);
+      if (closed_) return false;
+      items_.push_back(std::move(item));
+      if (std::exchange(woken_, true)) return true;
+    }
+    filled_.notify_one();  // without the mutex, which the thread that wakes takes first
     return true;
   }
 
