@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace dqlite::raft::net {
 
@@ -12,6 +13,15 @@ constexpr uint64_t kLastFramesMs = 3000;  // for the other side to take what is 
 
 Connection& of(uv_handle_t* handle) {
   return *static_cast<Connection*>(handle->data);
+}
+
+void drop_front(std::vector<uv_buf_t>& buffers, size_t bytes) {
+  auto first = buffers.begin();
+  while (first != buffers.end() && bytes >= first->len) bytes -= (first++)->len;
+  buffers.erase(buffers.begin(), first);
+  if (buffers.empty()) return;
+  buffers.front().base += bytes;
+  buffers.front().len -= bytes;
 }
 
 }  // namespace
@@ -198,17 +208,30 @@ void Connection::send(Bytes frame) {
 
 void Connection::flush() {
   if (closing_ || pending_.empty()) return;
+  std::vector<uv_buf_t> buffers;
+  buffers.reserve(pending_.size());
+  for (Bytes& frame : pending_) {
+    buffers.push_back(
+        uv_buf_init(reinterpret_cast<char*>(frame.data()), static_cast<unsigned>(frame.size())));
+  }
+  // Mostly the socket takes it all at once: then there is no request to allocate, and no change of what is
+  // polled.
+  const auto count = static_cast<unsigned>(buffers.size());
+  const int taken = uv_try_write(reinterpret_cast<uv_stream_t*>(&handle_), buffers.data(), count);
+  if (taken < 0 && taken != UV_EAGAIN) {
+    return fail({Code::kIo, peer_text_ + ": " + uv_strerror(taken)});
+  }
+  const size_t written_bytes = taken > 0 ? static_cast<size_t>(taken) : 0;
+  if (written_bytes == std::exchange(pending_bytes_, 0)) {
+    pending_.clear();
+    if (close_when_sent_ && queued_bytes() == 0) close();
+    return;
+  }
+  drop_front(buffers, written_bytes);
   auto* write = new WriteRequest;
   write->connection = this;
   write->request.data = write;
   write->frames.swap(pending_);
-  pending_bytes_ = 0;
-  std::vector<uv_buf_t> buffers;
-  buffers.reserve(write->frames.size());
-  for (Bytes& frame : write->frames) {
-    buffers.push_back(
-        uv_buf_init(reinterpret_cast<char*>(frame.data()), static_cast<unsigned>(frame.size())));
-  }
   writes_under_way_++;
   const auto written = [](uv_write_t* request, int code) {
     std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
