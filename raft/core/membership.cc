@@ -79,8 +79,9 @@ Result<Index> Core::State::add_member(uint64_t instance, const std::string& addr
                                         ": change its address instead of adding it again");
     }
     if (member.address == address) {
-      return Status(Code::kRefused, "member " + id + " has the address " + address +
-                                        ": remove it first, or use another address");
+      std::string refusal = "member " + id + " has the address ";
+      refusal += address;
+      return Status(Code::kRefused, refusal + ": remove it first, or use another address");
     }
   }
   Configuration next = configuration();
