@@ -70,7 +70,11 @@ class RealNode final : public Node {
   // What a call gets when the loop has ended.
   [[nodiscard]] Status ended() const {
     const Status reason = published_.ended();
-    return reason ? Status(Code::kPoisoned, "the node was stopped") : reason;
+    return reason
+               ? Status(
+                     Code::kPoisoned,
+                     "it was ended, by dqlite_stop() or with its process, and starts again with the next one")
+               : reason;
   }
 
   const NodeOptions options_;

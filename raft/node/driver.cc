@@ -146,7 +146,9 @@ void Driver::disk_full(const Status& status) {
 
 void Driver::shut_down() {
   const Index commit = phase_ == Phase::kMember ? member_->commit_index() : 0;
-  end(Standing::kStopped, Status(Code::kPoisoned, "the node was stopped"));
+  end(Standing::kStopped,
+      Status(Code::kPoisoned,
+             "it was ended, by dqlite_stop() or with its process, and starts again with the next one"));
   parts_.writer.close(commit);
   loop_.end();
 }
