@@ -1,26 +1,24 @@
 // The checkpoint records of one database: which state its file is in. A private part of DatabaseFile.
 //
 //   dqlite-node/db-<id>.a, db-<id>.b    the record, and during a checkpoint the next one beside it
-//   dqlite-node/db-<id>.new             one that is being written: renamed when it is whole, ignored
-//   otherwise
+//   dqlite-node/db-<id>.new             one that is being written: renamed when it is whole, ignored otherwise
 //
 // A record file is two blocks, so that writing the second can never tear the first. All integers
 // little-endian.
 //
 //   block at 0      "dqliteR1"   8 bytes
 //                   length       4 bytes   of the body
-//                   body         version 4 (= 1), database 8, name 4 + n, page size 4, page count 4, index 8,
-//                   term 8,
-//                                checksum 8
+//                   body         version 4 (= 1), database 8, name 4 + n, page size 4, page count 4,
+//                                index 8, term 8, checksum 8
 //                   checksum     8 bytes   codec::checksum of all before it
 //   block at 4096   "dqliteE1"   8 bytes
-//                   device 8, inode 8, size 8, ctime 8 bytes: the file as this checkpoint's last write left
-//                   it checksum     8 bytes   codec::checksum of all before it, seeded with the record's
-//                   checksum field
+//                   the file as this checkpoint's last write left it: device 8, inode 8, size 8, ctime 8
+//                   checksum     8 bytes   codec::checksum of all before it, seeded with the record's
+//                                          checksum field
 //
 // Example: the record of database 7, "app.db", 4096-byte pages, 3 pages, index 9, term 2 begins
-//   64 71 6c 69 74 65 52 31 | 36 00 00 00 | 01 00 00 00 | 07 00 00 00 00 00 00 00 | 06 00 00 00 61 70 70 2e
-//   64 62 | ...
+//   64 71 6c 69 74 65 52 31 | 36 00 00 00 | 01 00 00 00 | 07 00 00 00 00 00 00 00 | 06 00 00 00
+//   61 70 70 2e 64 62 | ...
 //
 // The second block is a hint and never synced: if it is missing or differs from the file, the file is
 // compared as a whole with the record's checksum before anything is believed [A9 iii].

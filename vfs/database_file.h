@@ -2,8 +2,9 @@
 //
 //   <directory>/app.db                       the plain SQLite file
 //   <directory>/app.db-journal               during a checkpoint: a genuine SQLite rollback journal with the
-//   old pages [A9] <directory>/dqlite-node/db-<id>.<a|b>    the checkpoint record that is true of the file;
-//   during a checkpoint, two
+//                                            old pages [A9]
+//   <directory>/dqlite-node/db-<id>.<a|b>    the checkpoint record that is true of the file; during a
+//                                            checkpoint, two
 //
 // ▶ Order of a checkpoint: journal with the old pages, synced, directory too → new record beside the old one,
 // synced → pages in place, file synced → journal deleted, directory synced → old record deleted. A crash

@@ -1,9 +1,8 @@
 // SQLite's lock on one database file, taken so that stock SQLite respects it (os_unix.c, "Locking").
 //
-//   0x40000000       PENDING    a writer waits: no new reader
-//   0x40000001       RESERVED   one process means to write; readers go on; a -journal beside the file is not
-//   hot 0x40000002..511  SHARED     read-locked by each reader; write-locked together with PENDING it is
-//   EXCLUSIVE
+//   0x40000000               PENDING    a writer waits: no new reader
+//   0x40000001               RESERVED   one process means to write, readers go on; a -journal is not hot
+//   0x40000002..0x400001ff   SHARED     read-locked by each reader; write-locked, with PENDING: EXCLUSIVE
 //
 // A node holds RESERVED as long as it has the file and EXCLUSIVE while it copies pages. For EXCLUSIVE it
 // takes PENDING first, so that ever new readers cannot keep it out, and waits for those that are there

@@ -7,17 +7,20 @@
 // which tells our journal from a stock writer's and adds checksums that are worth the name: SQLite's own sums
 // up every 200th byte.
 //
-//   0    d9 d5 05 f9 20 a1 63 d7   magic          } zeros until all else is on disk: SQLite takes a journal
-//   that begins 8    number of records         4 bytes        } with a zero byte for none 12   nonce 4 bytes
-//   what each record's sum starts from 16   pages of the database     4 bytes        at the checkpoint to go
-//   back to 20   sector size               4 bytes        512: the size of this header 24   page size 4 bytes
-//   28   "dqliteJ1"                8 bytes        the mark
-//   36   database                  8 bytes
-//   44   base index                8 bytes        the checkpoint to go back to; 0: the file as it was before
-//   adoption 52   next index                8 bytes        the checkpoint that was to be made 60   checksum
-//   of the records   8 bytes        codec::checksum of each, seeded with the one before 68   checksum of
-//   bytes 0..67   8 bytes        as they are when the journal is whole 512  the records: page number 4, the
-//   page as it was in the file, sum 4
+//   offset  bytes  field
+//        0      8  magic d9 d5 05 f9 20 a1 63 d7 ┐ zeros until all else is on disk: SQLite takes a journal
+//        8      4  number of records             ┘ that begins with a zero byte for none
+//       12      4  nonce: what each record's sum starts from
+//       16      4  pages of the database at the checkpoint to go back to
+//       20      4  sector size, 512: the size of this header
+//       24      4  page size
+//       28      8  the mark "dqliteJ1"
+//       36      8  database
+//       44      8  base index: the checkpoint to go back to; 0: the file as it was before adoption
+//       52      8  next index: the checkpoint that was to be made
+//       60      8  checksum of the records: codec::checksum of each, seeded with the one before
+//       68      8  checksum of bytes 0..67 as they are when the journal is whole
+//      512      -  the records: page number 4, the page as it was in the file, sum 4
 //
 // Example: the first 28 bytes of a journal of one 4096-byte page of a database of three
 //   d9 d5 05 f9 20 a1 63 d7 | 00 00 00 01 | nonce | 00 00 00 03 | 00 00 02 00 | 00 00 10 00

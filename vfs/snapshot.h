@@ -2,9 +2,12 @@
 //
 // The stream is a header, then for each database its file's pages as of its newest checkpoint, canonical:
 //
-//   u32 "DQSN"   u16 version 1   u32 size of the header   u64 index, u64 term (everything up to here is in
-//   the stream) u32 number of databases, and for each: u64 id, text name, u32 page size, u32 page count, u64
-//   index, u64 term, u64 rolling checksum;   u64 checksum of the header before this field;   then the pages
+//   u32 "DQSN", u16 version (1), u32 size of the header
+//   u64 index, u64 term: everything up to here is in the stream
+//   u32 number of databases, and for each:
+//       u64 id, text name, u32 page size, u32 page count, u64 index, u64 term, u64 rolling checksum
+//   u64 checksum of the header before this field
+//   the pages
 //
 // Databases may be at different indexes; each has its own, and entries at or below it are skipped [A5].
 // Sending pins the file's versions, so checkpoints go on beneath.

@@ -1,10 +1,9 @@
 // Who this node is: the durable facts about a node directory that outlive every process, and the lock on it.
 //
-// `<node directory>/identity` and `peers` (two copies, checksummed, written by temp + sync + rename +
-// directory sync) and
-// `<node directory>/lock` (an open-file-description lock that holds the owner's pid as text). The boot
-// counter is raised and durable before `open` returns; peers keep the highest they saw, so that a copied or
-// restored directory is found out [B7]. Called from the thread that opens the node, but for what says
+// `<node directory>/identity` and `peers` (two copies, checksummed, written by temp + sync + rename + directory
+// sync) and `<node directory>/lock` (an open-file-description lock that holds the owner's pid as text). The
+// boot counter is raised and durable before `open` returns; peers keep the highest they saw, so that a copied
+// or restored directory is found out [B7]. Called from the thread that opens the node, but for what says
 // otherwise. A failed write is kIo or kFull, and leaves on disk what was there before.
 #pragma once
 

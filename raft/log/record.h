@@ -9,10 +9,14 @@
 //       16      4  payload length
 //       20      4  header checksum of the record before this one, across segments: the chain
 //       24      8  batch number
-//       32      8  index   entry: its own; truncate: first one removed; begin, footer: the next one; commit:
-//       0 40      8  term    entry: its own; else 0 48      8  commit index: known committed AND durable here
-//       before this batch was written [A2] 56      1  type (RecordType) 57      1  kind (EntryKind) of an
-//       entry, else 0 58      1  1 in the last record of a batch, else 0 59      5  zeros
+//       32      8  index: an entry's own; truncate: the first one removed; begin, footer: the next one;
+//                  commit: 0
+//       40      8  term: an entry's own; else 0
+//       48      8  commit index: known to be committed AND durable here before this batch was written [A2]
+//       56      1  type (RecordType)
+//       57      1  kind (EntryKind) of an entry, else 0
+//       58      1  1 in the last record of a batch, else 0
+//       59      5  zeros
 //
 // Example: an entry 7 of term 2, kind command, payload "hello", alone in batch 9, commit index 6, in a
 // segment with salt 0x1122334455667788, behind a record whose header checksum is 0xAABBCCDD (record_test.cc

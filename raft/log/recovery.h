@@ -6,23 +6,18 @@
 // the last. Batch numbers are consecutive and a batch is written only after the one before it was synced, so
 // of the place where the stream stops, batch E being expected there:
 //
-//   what is there                                       | verdict
-//   ----------------------------------------------------+------------------------------------------------------------
-//   a  zeros to the end                                 | clean end
-//   b  bad bytes; no valid record of a batch above E,   | torn tail of a batch that was never acknowledged:
-//   cut
-//      and no commit index at or above the next entry   |
-//   c  a valid record of a batch above E, in this or a  | damage: E was synced before that record was written
-//   [A8]
-//      later segment                                    |
-//   d  a commit index at or above the next entry, in any| damage: an entry that was durable and committed is
-//   not here
-//      valid record, or the log's start                 |
-//   e  the next segment is missing behind a footer, a   | damage: a segment is durable, with its name, before
-//   the
-//      gap in the sequence, a live name with a bad      | footer that leads to it and before its first record
-//      [B12] header or a wrong size                           |
-//   f  a read error                                     | damage, never torn
+//   what is there                                      verdict
+//   a  zeros to the end                                clean end
+//   b  bad bytes; no valid record of a batch above E,  torn tail of a batch that was never acknowledged: cut
+//      and no commit index at or above the next entry
+//   c  a valid record of a batch above E, in this or   damage: E was synced before that record was written
+//      a later segment                                 [A8]
+//   d  a commit index at or above the next entry, in   damage: an entry that was durable and committed is
+//      any valid record, or the log's start            not here
+//   e  the next segment is missing behind a footer, a  damage: a segment is durable, with its name, before
+//      gap in the sequence, a live name with a bad     the footer that leads to it and before its first
+//      header or a wrong size                          record [B12]
+//   f  a read error                                    damage, never torn
 //
 // Damage is kCorrupt with file, offset and index range, and changes nothing. A torn tail is cut by writing
 // zeros over it.

@@ -10,9 +10,10 @@
 //        0      8  magic "dqliteLG"
 //        8      4  format version (1)
 //       12      4  checksum of bytes 16..63
-//       16      8  salt: seeds every checksum of the segment's records, so that bytes of another one never
-//       pass 24      8  size of the file 32     16  cluster id, high and low half; zeros: made before the
-//       node belonged to a cluster 48      -  zeros
+//       16      8  salt: seeds every checksum of the segment's records, so that bytes of another never pass
+//       24      8  size of the file
+//       32     16  cluster id, high and low half; zeros: made before the node belonged to a cluster
+//       48      -  zeros
 //
 // Sequence number and first index are in the name, for people; the truth about them is in the segment's first
 // record. A Segment is immutable once it is live, but for the content of its file; shared between threads,
