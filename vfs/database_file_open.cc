@@ -16,10 +16,8 @@ constexpr uint64_t kWalHeaderSize = 32;  // a WAL that ends with its header hold
 
 const char kHowToGoOn[] =
     "Put the file back as it was. If this node is one of several, move the whole directory away and join "
-    "again "
-    "with an empty one; if it is the only one, move dqlite-node away alone: the file as it is becomes the "
-    "first "
-    "state of a new cluster";
+    "again with an empty one; if it is the only one, move dqlite-node away alone: the file as it is becomes "
+    "the first state of a new cluster";
 
 uint64_t size_of(const CheckpointRecord& record) {
   return uint64_t{record.page_count} * record.page_size;

@@ -43,8 +43,7 @@ bool unusable_after_fork(sqlite3_file* file) {
   if (!node_provider->forked()) return false;
   report_error(connection(file).handle(), SQLITE_MISUSE,
                "this connection was opened before fork(): the child has no node; open a connection of its "
-               "own to another "
-               "directory, or fork before the first open");
+               "own to another directory, or fork before the first open");
   return true;
 }
 
