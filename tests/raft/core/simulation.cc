@@ -422,6 +422,7 @@ bool Simulation::is_everywhere(const TestMember& leading, Index target) const {
 std::string Simulation::live() {
   calm();
   Index target = 0;  // 0: nothing proposed yet
+  Term proposed_in = 0;
   int stable = 0;
   for (int ticks = 0; ticks < 3000; ticks++) {
     calm_tick();
@@ -433,7 +434,10 @@ std::string Simulation::live() {
       continue;
     }
     TestMember& m = member(lead);
+    // Another leader may not have the entry, and be right.
+    if (m.core->term() != proposed_in) target = 0;
     if (target == 0) {
+      proposed_in = m.core->term();
       m.core->propose({.id = next_id_++, .payload = command("live")});
       collect(m);
       if (m.proposals.back().status) target = m.proposals.back().entry.index;
