@@ -76,8 +76,7 @@ PinnedVersion Database::begin_file_read(Reader& reader, uint64_t& index, uint64_
   reader = {true, UINT64_MAX, wal_.checkpointed()};
   readers_.push_back(&reader);
   PinnedVersion version = versions_.current();
-  // By index: a commit may be published without a frame, and the file not have it [see checkpoint].
-  if (wal_.newest().index != version->record().index && version->record().index < index) {
+  if (!is_all_in_file() && version->record().index < index) {
     index = version->record().index;
     term = version->record().term;
   }
@@ -165,6 +164,11 @@ Status Database::replace(const CheckpointRecord& record, const DatabaseFile::Pag
   return Status::ok();
 }
 
+// By index: a commit whose pages are all as before has no frames on a node that decoded it.
+bool Database::is_all_in_file() const {
+  return wal_.newest().index == versions_.current()->record().index;
+}
+
 void Database::release_frames() {
   uint64_t needed = wal_.checkpointed();
   for (const Reader* reader : readers_) {
@@ -238,7 +242,7 @@ uint64_t Database::pending_bytes() {
 uint64_t Database::durable_point(uint64_t applied, uint64_t* term) {
   std::lock_guard lock(mutex_);
   const CheckpointRecord& record = versions_.current()->record();
-  if (wal_.newest().index == record.index) return applied;
+  if (is_all_in_file()) return applied;
   *term = record.term;
   return record.index;
 }

@@ -96,8 +96,9 @@ class Database {
   [[nodiscard]] uint64_t durable_point(uint64_t applied, uint64_t* term);
 
  private:
-  [[nodiscard]] CommittedView view() const;  // call with mutex_ held
-  void release_frames();                     // call with mutex_ held
+  [[nodiscard]] CommittedView view() const;   // call with mutex_ held
+  void release_frames();                      // call with mutex_ held
+  [[nodiscard]] bool is_all_in_file() const;  // what is published; call with mutex_ held
 
   // Old pages that readers of before a checkpoint need may take this much memory; above it checkpoints wait.
   static constexpr uint64_t kKeptLimit = 64 << 20;
