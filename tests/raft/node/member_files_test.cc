@@ -69,6 +69,22 @@ TEST_GROUP(MemberFiles) {
       }
     }
   }
+
+  // A life that ended with entries of `term` up to 10 in the log, and the note of an install at {5, 4}.
+  void leave_note_beside_log(Term term) {
+    WORKS(begin_life());
+    {
+      Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
+      WORKS(files.status());
+      Persist persist;
+      persist.token = 1;
+      persist.hard_state = HardState{4, 0};
+      for (Index index = 2; index <= 10; index++)
+        persist.entries.push_back({index, term, EntryKind::kNoop, nullptr});
+      WORKS(files->log->append({persist}));
+    }
+    WORKS(write_install_note(disk(), directory.path(), {{5, 4}, {}, 1}));
+  }
 };
 
 TEST(MemberFiles, B7_a_founding_cut_off_anywhere_leaves_a_new_node_or_a_founder) {
@@ -179,18 +195,7 @@ TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreeme
 }
 
 TEST(MemberFiles, a_log_that_reached_a_snapshot_by_itself_outlives_the_note_of_its_install) {
-  WORKS(begin_life());
-  {
-    Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
-    WORKS(files.status());
-    Persist persist;
-    persist.token = 1;
-    persist.hard_state = HardState{4, 0};
-    for (Index index = 2; index <= 10; index++)
-      persist.entries.push_back({index, 4, EntryKind::kNoop, nullptr});
-    WORKS(files->log->append({persist}));
-  }
-  WORKS(write_install_note(disk(), directory.path(), {{5, 4}, {}, 1}));
+  leave_note_beside_log(4);
   file.last = {7, 4};
   WORKS(begin_life());
   Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
@@ -202,18 +207,7 @@ TEST(MemberFiles, a_log_that_reached_a_snapshot_by_itself_outlives_the_note_of_i
 }
 
 TEST(MemberFiles, a_log_with_another_entry_where_an_installed_snapshot_stands_gives_way_to_it) {
-  WORKS(begin_life());
-  {
-    Result<MemberFiles> files = found_cluster(disk(), options, *identity, "here:1", false, *machine);
-    WORKS(files.status());
-    Persist persist;
-    persist.token = 1;
-    persist.hard_state = HardState{4, 0};
-    for (Index index = 2; index <= 10; index++)
-      persist.entries.push_back({index, 3, EntryKind::kNoop, nullptr});
-    WORKS(files->log->append({persist}));
-  }
-  WORKS(write_install_note(disk(), directory.path(), {{5, 4}, {}, 1}));
+  leave_note_beside_log(3);
   file.last = {5, 4};
   WORKS(begin_life());
   Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
