@@ -1,5 +1,10 @@
 #include "raft/node/loop.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
 namespace dqlite::raft {
 
 namespace {
@@ -11,29 +16,45 @@ Status failure(const char* what, int code) {
 }  // namespace
 
 Loop::~Loop() {
-  if (!is_open_) return;
-  // Only if the thread never ran: otherwise it closed the loop itself.
-  close_handles();
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  uv_loop_close(&loop_);
+  if (is_open_) {
+    // Only if the thread never ran: otherwise it closed the loop itself.
+    close_handles();
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    uv_loop_close(&loop_);
+  }
+  if (wake_descriptor_ < 0) return;
+  context_.descriptors.remove(wake_descriptor_);
+  close(wake_descriptor_);
 }
 
 Status Loop::open() {
   if (const int code = uv_loop_init(&loop_); code != 0) return failure("uv_loop_init", code);
-  context_.loop = &loop_;
-  context_.descriptors.add(uv_backend_fd(&loop_));
-  const auto woken = [](uv_async_t* handle) { static_cast<Loop*>(handle->data)->run_jobs(); };
-  if (const int code = uv_async_init(&loop_, &wake_, woken); code != 0) {
+  Status opened = open_handles();
+  if (!opened) {
     uv_loop_close(&loop_);
-    return failure("uv_async_init", code);
+    return opened;
   }
+  is_open_ = true;
+  MutexLock lock(mutex_);
+  accepts_ = true;
+  return Status::ok();
+}
+
+Status Loop::open_handles() {
+  context_.loop = &loop_;
+  wake_descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_descriptor_ < 0) return failure("eventfd", uv_translate_sys_error(errno));
+  context_.descriptors.add(wake_descriptor_);
+  if (const int code = uv_poll_init(&loop_, &wake_, wake_descriptor_); code != 0)
+    return failure("uv_poll_init", code);
+  context_.descriptors.add(uv_backend_fd(&loop_));
   uv_timer_init(&loop_, &timer_);
   uv_timer_init(&loop_, &soon_);
   uv_prepare_init(&loop_, &before_waiting_);
   wake_.data = timer_.data = soon_.data = before_waiting_.data = this;
-  is_open_ = true;
-  MutexLock lock(mutex_);
-  accepts_ = true;
+  uv_poll_start(&wake_, UV_READABLE, [](uv_poll_t* handle, int /*status*/, int /*events*/) {
+    static_cast<Loop*>(handle->data)->woken();
+  });
   return Status::ok();
 }
 
@@ -61,19 +82,36 @@ Status Loop::start(int tick_ms, Thread::Failed failed) {
 }
 
 bool Loop::post(Job job) {
-  MutexLock lock(mutex_);
-  if (!accepts_) return false;
-  jobs_.push_back(std::move(job));
-  if (!wake_sent_) uv_async_send(&wake_);
-  wake_sent_ = true;
+  {
+    MutexLock lock(mutex_);
+    if (!accepts_) return false;
+    jobs_.push_back(std::move(job));
+    if (std::exchange(wake_sent_, true)) return true;
+  }
+  wake();
   return true;
 }
 
 void Loop::poke() {
-  MutexLock lock(mutex_);
-  if (!accepts_ || wake_sent_) return;
-  wake_sent_ = true;
-  uv_async_send(&wake_);
+  {
+    MutexLock lock(mutex_);
+    if (!accepts_ || std::exchange(wake_sent_, true)) return;
+  }
+  wake();
+}
+
+// Without the mutex, which the loop takes first. Harmless when the loop has ended.
+void Loop::wake() {
+  const uint64_t one = 1;
+  while (write(wake_descriptor_, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void Loop::woken() {
+  uint64_t count = 0;
+  while (read(wake_descriptor_, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+  run_jobs();
 }
 
 void Loop::call_soon(int delay_ms) {
@@ -98,7 +136,6 @@ void Loop::end() {
   close_handles();
 }
 
-// From here on no other thread touches `wake_`.
 void Loop::refuse_jobs() {
   std::vector<Job> left;  // destroyed without the lock: what they hold is not known here
   MutexLock lock(mutex_);

@@ -49,13 +49,19 @@ class Loop {
   [[nodiscard]] net::Context& context() { return context_; }
 
  private:
+  Status open_handles();
+  void wake();
+  void woken();
   void run_jobs();
   void refuse_jobs();
   void close_handles();
 
   LoopDelegate& delegate_;
   uv_loop_t loop_{};
-  uv_async_t wake_{};
+  // An eventfd of our own: a thread that wakes the loop by uv_async_send and is preempted by it on the same
+  // processor leaves it spinning.
+  int wake_descriptor_ = -1;
+  uv_poll_t wake_{};
   uv_timer_t timer_{};
   uv_timer_t soon_{};
   uv_prepare_t before_waiting_{};

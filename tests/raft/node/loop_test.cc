@@ -1,19 +1,24 @@
 #include "raft/node/loop.h"
 
+#include <array>
+#include <semaphore>
+#include <thread>
+
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;
 using namespace dqlite::raft;
 
 TEST_GROUP(Loop) {
-  class NoTurns final : public LoopDelegate {
+  class Turns final : public LoopDelegate {
    public:
+    std::string order;  // t: turn ended, s: sent, p: posted job
     void on_tick() override {}
     void on_soon() override {}
-    void on_turn_end() override {}
+    void on_turn_end() override { order += 't'; }
   };
-  NoTurns no_turns;
-  Loop loop{no_turns};
+  Turns turns;
+  Loop loop{turns};
   std::atomic<int> failures{0};
   std::atomic<bool> took_jobs_when_told{false};
 
@@ -50,4 +55,30 @@ TEST(Loop, one_that_was_ended_takes_no_more_jobs) {
   CHECK(loop.wait_ended(patience()));
   LONGS_EQUAL(0, failures);
   CHECK_FALSE(loop.post([] {}));
+}
+
+TEST(Loop, no_wake_of_many_threads_is_lost) {
+  constexpr int kThreads = 4;
+  constexpr int kJobs = 2000;
+  start();
+  int done = 0;  // the loop's own
+  std::array<std::binary_semaphore, kThreads> ran{std::binary_semaphore{0}, std::binary_semaphore{0},
+                                                  std::binary_semaphore{0}, std::binary_semaphore{0}};
+  std::vector<std::thread> threads;
+  for (std::binary_semaphore& mine : ran) {
+    threads.emplace_back([this, &done, &mine] {
+      for (int job = 0; job < kJobs; job++) {
+        loop.post([&done, &mine] {
+          done++;
+          mine.release();
+        });
+        loop.poke();
+        mine.acquire();  // so that posts find the loop asleep, or about to sleep
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(loop.post([this] { loop.end(); }));
+  CHECK(loop.wait_ended(patience()));
+  LONGS_EQUAL(kThreads * kJobs, done);
 }
