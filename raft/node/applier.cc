@@ -25,7 +25,7 @@ Status Applier::start() {
 
 void Applier::apply(std::vector<Entry> entries) {
   backlog_bytes_.fetch_add(size_of(entries));
-  put(Entries{std::move(entries)});
+  mailbox_.put_quietly(Entries{std::move(entries)});
 }
 
 void Applier::run() {

@@ -48,7 +48,9 @@ class Applier {
   // --- the loop thread, in order ---
   // `applied`: what the state machine holds already.
   void begin(std::shared_ptr<Log> log, Index applied) { put(Begin{std::move(log), applied}); }
+  // Begins with them at the next `wake` or earlier.
   void apply(std::vector<Entry> entries);
+  void wake() { mailbox_.wake(); }
   // The same, but read from the log when their turn comes: they must be durable here.
   void apply_from_log(Index from, Index to) { put(Range{from, to}); }
   void change_leadership(const LeadershipEvent& event) { put(event); }

@@ -30,7 +30,7 @@ void Driver::on_tick() {
 }
 
 void Driver::on_soon() {
-  if (phase_ != Phase::kEnded && member_) member_->tell_commit();
+  if (phase_ != Phase::kEnded && member_) member_->soon();
 }
 
 void Driver::on_turn_end() {
@@ -42,6 +42,10 @@ void Driver::on_turn_end() {
   const bool changed =
       parts_.published.leader.load() != leader_before || parts_.published.standing.load() != before;
   if (changed || details_are_stale_) refresh_details();
+}
+
+void Driver::on_turn_sent() {
+  if (phase_ != Phase::kEnded && member_) member_->wake_threads();
 }
 
 void Driver::refresh_details() {

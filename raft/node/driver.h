@@ -66,6 +66,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void on_tick() override;
   void on_soon() override;
   void on_turn_end() override;
+  void on_turn_sent() override;
 
   // --- net::TransportDelegate ---
   net::Hello greeting(NodeId) override { return greeter_.greeting(); }

@@ -11,8 +11,10 @@ constexpr size_t kMaxCommandBytes = 256 << 20;
 // Entries that wait for the applier with their payloads; beyond, it reads them from the log.
 constexpr size_t kMaxApplierBacklog = 64 << 20;
 
-// How long followers wait to learn of a commit that no other follows.
-constexpr int kTellCommitMs = 2;
+// How long followers wait to learn of a commit that no other follows, and then to apply it.
+constexpr int kLazyMs = 2;
+// A follower's backlog that is worth waking its applier for.
+constexpr size_t kApplyBatchBytes = 256 << 10;
 
 CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
   CoreOptions result;
@@ -110,6 +112,11 @@ void LiveMember::tick() {
   desk_.announce_moves(services_.greeter.heard_addresses(), own_address_);
 }
 
+void LiveMember::soon() {
+  core_.tell_commit();
+  is_late_ = true;
+}
+
 // --- outputs ---
 
 void LiveMember::turn() {
@@ -123,7 +130,14 @@ void LiveMember::turn() {
   compactor_.maybe_begin();
   publish();
   // Most often the next transaction carries it before.
-  if (core_.has_commit_to_tell()) services_.loop.call_soon(kTellCommitMs);
+  if (core_.has_commit_to_tell()) services_.loop.call_soon(kLazyMs);
+}
+
+// Only now that the messages are sent: a thread that wakes on this processor takes it from the loop, and the
+// followers' disks would begin later than this node's.
+void LiveMember::wake_threads() {
+  services_.writer.wake();
+  if (std::exchange(has_entries_to_apply_, false)) services_.applier.wake();
 }
 
 void LiveMember::take_back_persisted() {
@@ -221,6 +235,7 @@ void LiveMember::apply_to(Index to) {
   if (!entries.empty() && entries.front().index == apply_sent_ + 1) {
     apply_sent_ = entries.back().index;
     services_.applier.apply(std::move(entries));
+    has_entries_to_apply_ = true;
   }
   if (apply_sent_ < to) services_.applier.apply_from_log(apply_sent_ + 1, to);
   apply_sent_ = to;

@@ -63,9 +63,12 @@ class LiveMember {
   void ticket_decided(uint64_t ticket, const Result<Index>& outcome) { forwarder_.decided(ticket, outcome); }
 
   void tick();
-  void tell_commit() { core_.tell_commit(); }
+  // What could wait for a moment is done now.
+  void soon();
   // Everything that arrived in this turn was handed in: carry out what follows.
   void turn();
+  // The turn's messages are sent: what it left to the log writer and the applier begins.
+  void wake_threads();
   // The node failed or stops: everybody who waits for this member is told.
   void fail_all(const Status& reason);
 
@@ -106,6 +109,8 @@ class LiveMember {
   Forwarder forwarder_;
 
   std::deque<Outstanding> outstanding_;  // handed to the log writer
+  bool has_entries_to_apply_ = false;    // the applier is not woken for them yet
+  bool is_late_ = false;                 // and has waited long enough
   Index apply_sent_ = 0;                 // handed to the applier, or installed
   Index applied_told_ = 0;               // told to the core
   Index caught_up_at_ = 0;               // see Node::wait_caught_up

@@ -1,6 +1,6 @@
 // The thread that makes the core's persists durable: many of them with one write and one sync.
 //
-// `begin`, `put` and `close` from the loop thread; `durable_token` from any. A batch is at most a megabyte (a
+// `begin`, `put`, `wake` and `close` from the loop thread; `durable_token` from any. A batch is at most a megabyte (a
 // single larger entry goes alone), since a vote may be queued behind it [C7]. A full disk is waited out, if
 // the log says that nothing was written: to the core that is a disk that hangs, and a leader with such a disk
 // gives up its leadership. Every other failure ends the thread and is told once [D11]: nothing is durable
@@ -30,7 +30,9 @@ class LogWriter {
   Status start();
   // Before the first `put`.
   void begin(std::shared_ptr<Log> log) { log_ = std::move(log); }
-  void put(Persist persist) { mailbox_.put(std::move(persist)); }
+  // Begins with it at the next `wake` or earlier.
+  void put(Persist persist) { mailbox_.put_quietly(std::move(persist)); }
+  void wake() { mailbox_.wake(); }
   // What was put before is still written, then the exact commit index [A2]. Only the first call counts.
   void close(Index commit);
   bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }

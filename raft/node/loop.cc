@@ -67,6 +67,7 @@ Status Loop::start(int tick_ms, Thread::Failed failed) {
     Loop& loop = *static_cast<Loop*>(handle->data);
     loop.delegate_.on_turn_end();
     loop.context_.flush_all();
+    loop.delegate_.on_turn_sent();
   });
   const auto run = [this] {
     uv_run(&loop_, UV_RUN_DEFAULT);

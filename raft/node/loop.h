@@ -24,6 +24,8 @@ class LoopDelegate {
   virtual void on_soon() = 0;  // `call_soon`
   // Everything that arrived was handed out; the loop is about to wait.
   virtual void on_turn_end() = 0;
+  // What the turn had to say is with the kernel.
+  virtual void on_turn_sent() = 0;
 };
 
 class Loop {

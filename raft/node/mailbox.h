@@ -26,12 +26,21 @@ class Mailbox {
     return true;
   }
 
-  // The same for what is of no use before a later item: the thread sleeps on.
+  // The same for what is of no use before a later item or `wake`: the thread sleeps on.
   bool put_quietly(T item) {
     MutexLock lock(mutex_);
     if (closed_) return false;
     items_.push_back(std::move(item));
     return true;
+  }
+
+  // If something is there.
+  void wake() {
+    {
+      MutexLock lock(mutex_);
+      if (items_.empty() || std::exchange(woken_, true)) return;
+    }
+    filled_.notify_one();
   }
 
   // Waits for something, and puts it into `out`. False: closed, and nothing is left.

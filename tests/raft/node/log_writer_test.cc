@@ -53,6 +53,7 @@ TEST_GROUP(LogWriter) {
         {index, 1, EntryKind::kCommand, std::make_shared<const Bytes>(bytes, uint8_t{1})});
     persist.commit = commit;
     writer.put(std::move(persist));
+    writer.wake();
   }
 };
 

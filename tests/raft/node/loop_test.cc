@@ -16,6 +16,7 @@ TEST_GROUP(Loop) {
     void on_tick() override {}
     void on_soon() override {}
     void on_turn_end() override { order += 't'; }
+    void on_turn_sent() override { order += 's'; }
   };
   Turns turns;
   Loop loop{turns};
@@ -55,6 +56,14 @@ TEST(Loop, one_that_was_ended_takes_no_more_jobs) {
   CHECK(loop.wait_ended(patience()));
   LONGS_EQUAL(0, failures);
   CHECK_FALSE(loop.post([] {}));
+}
+
+TEST(Loop, what_a_job_asks_for_is_sent_before_the_threads_are_told) {
+  CHECK(loop.post([this] { turns.order += 'p'; }));
+  CHECK(loop.post([this] { loop.end(); }));
+  start();
+  CHECK(loop.wait_ended(patience()));
+  STRCMP_EQUAL("tsp", turns.order.c_str());
 }
 
 TEST(Loop, no_wake_of_many_threads_is_lost) {

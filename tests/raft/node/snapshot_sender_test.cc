@@ -17,6 +17,7 @@ class NoTurns final : public LoopDelegate {
   void on_tick() override {}
   void on_soon() override {}
   void on_turn_end() override {}
+  void on_turn_sent() override {}
 };
 
 // Believes everybody to be whom they were thought to be, and keeps what arrives.
