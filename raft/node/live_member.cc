@@ -137,7 +137,18 @@ void LiveMember::turn() {
 // followers' disks would begin later than this node's.
 void LiveMember::wake_threads() {
   services_.writer.wake();
-  if (std::exchange(has_entries_to_apply_, false)) services_.applier.wake();
+  const bool is_late = std::exchange(is_late_, false);
+  if (!has_entries_to_apply_) return;
+  // On the leader, COMMITs wait for it. On a follower nobody does, and its processor is better used for the
+  // next entry, which the leader waits for: so it applies a few at once.
+  const bool at_once = core_.role() == Role::kLeader || !services_.published.caught_up.load() ||
+                       services_.applier.backlog_bytes() >= kApplyBatchBytes;
+  if (at_once || is_late) {
+    has_entries_to_apply_ = false;
+    services_.applier.wake();
+  } else {
+    services_.loop.call_soon(kLazyMs);
+  }
 }
 
 void LiveMember::take_back_persisted() {
