@@ -16,7 +16,7 @@ bool Output::empty() const {
 Core::State::State(const CoreOptions& core_options, const Recovered& recovered)
     : options(core_options),
       // Members that were given the same seed must not time out together.
-      random(core_options.seed ^ (core_options.self * 0x9e3779b97f4a7c15ULL)),
+      random(member_seed(core_options.seed, core_options.self)),
       term(recovered.hard_state.term),
       vote(recovered.hard_state.vote),
       log(recovered.start.last, recovered.term_runs, recovered.last_index),

@@ -23,4 +23,11 @@ class Random {
   uint64_t state_;
 };
 
+// The seed of member `self`. Two seeds that differ by a small multiple of the generator's increment give one
+// stream, a few draws apart: two members whose clocks go alike would time out together for ever. So each
+// number is scrambled on its own.
+inline uint64_t member_seed(uint64_t seed, uint64_t self) {
+  return Random(seed).next() + Random(~self).next();
+}
+
 }  // namespace dqlite::raft
