@@ -24,7 +24,8 @@ Core::State::State(const CoreOptions& core_options, const Recovered& recovered)
       storage(recovered.hard_state, recovered.last_index),
       commit(std::max(recovered.commit, recovered.start.last.index)),
       applied(recovered.start.last.index),
-      apply_told(recovered.start.last.index) {
+      apply_told(recovered.start.last.index),
+      asked(core_options.first_question) {
   if (recovered.last_index < commit) {
     poison({Code::kPoisoned, "the log ends at index " + std::to_string(recovered.last_index) +
                                  ", but index " + std::to_string(commit) +
@@ -71,6 +72,8 @@ void Core::State::step(const Message& message) {
     handle_append_response(message, *response);
   if (std::holds_alternative<TimeoutNow>(message.body)) handle_timeout_now(message);
   if (const auto* chunk = std::get_if<SnapshotChunk>(&message.body)) handle_chunk(message, *chunk);
+  if (const auto* request = std::get_if<ReadRequest>(&message.body)) handle_read_request(message, *request);
+  if (const auto* response = std::get_if<ReadResponse>(&message.body)) handle_read_response(*response);
   if (std::holds_alternative<SnapshotAck>(message.body)) {
     if (auto peer = peers.find(message.from); peer != peers.end()) note_contact(peer->second);
     out.snapshot_acks.push_back(message);
@@ -86,6 +89,7 @@ void Core::State::tick() {
     tick_follower();
   }
   tick_transfer();
+  give_up_asked_reads();
 }
 
 Output Core::State::take() {
@@ -98,6 +102,8 @@ Output Core::State::take() {
   if (role == Role::kLeader) {
     begin_read_round();
     replicate();
+  } else {
+    ask_leader();
   }
   commit_asked = false;
   release_held_chunk();

@@ -15,7 +15,7 @@
 //
 // What it implements: pre-vote whose rejection carries the voter's own term, vote withholding, check-quorum,
 // leadership transfer, learners, one membership change at a time with the five conditions (raft.md 1.5),
-// commit by count only in the leader's own term, ReadIndex with numbered rounds, windows by count and bytes,
+// commit by count only in the leader's own term, ReadIndex with numbered rounds, also for the other members, windows by count and bytes,
 // term-based back-up on mismatch, the leader's disk in parallel with its sends, tokens against the append ABA
 // race, compare-and-append for proposals, a leader with a hung disk that stops its heartbeats.
 #pragma once
@@ -46,6 +46,9 @@ struct CoreOptions {
   // A follower learns what is committed with the next entries, a heartbeat or `tell_commit`; else by a
   // message of its own at once, which costs each commit a second round of messages.
   bool waits_to_tell_commit = false;
+  // Where this life of the member begins to number its questions to leaders. Never in a range that an earlier
+  // life used: a random number will do.
+  uint64_t first_question = 1;
   size_t cache_bytes = 16 << 20;  // of what was handed out to be applied: for followers that lag a little
 };
 
@@ -169,8 +172,9 @@ class Core {
   void propose(Proposal proposal);
   // Leader: the next `take` tells every follower what is committed; see CoreOptions::waits_to_tell_commit.
   void tell_commit();
-  // Leader only; confirms leadership in `term` (0: any) with a round begun now. Fails at once on another
-  // node.
+  // A ReadIndex round begun now confirms that whoever leads still led when this was called. `term` not 0: that
+  // is this very node, leading this term, or the read fails at once. `term` 0: any leader; a node that does not
+  // lead asks the one that does, again and again, for two election time-outs.
   void read(uint64_t id, Term term);
   // Leader only. `target` 0: the most up-to-date voter. Ends in `Output::transfer`.
   void transfer(NodeId target);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "raft/core/asked_reads.h"
 #include "raft/core/configuration_history.h"
 #include "raft/core/core.h"
 #include "raft/core/log_window.h"
@@ -119,6 +120,11 @@ struct Core::State {
   void read(uint64_t id, Term in_term);
   void begin_read_round();
   void confirm_reads();
+  void handle_read_request(const Message& message, const ReadRequest& request);
+  void fail_own_reads(Term led);
+  void ask_leader();
+  void handle_read_response(const ReadResponse& response);
+  void give_up_asked_reads();
 
   // --- transfer.cc ---
   void begin_transfer(NodeId target);
@@ -171,6 +177,9 @@ struct Core::State {
   size_t uncommitted_bytes = 0;
   StreamFence fence;
   ReadRounds reads;
+
+  // Everybody else: reads that the leader is asked about.
+  AskedReads asked;
 
   std::optional<Transfer> transfer;
 

@@ -134,6 +134,7 @@ void Core::State::become_leader() {
   // Entries of earlier terms are committed by this one (dissertation 3.6.2).
   append_as_leader(EntryKind::kNoop, nullptr);
   out.leadership.push_back({true, term, noop});
+  for (const uint64_t id : asked.take_all()) reads.add({0, id});
   if (transfer) end_transfer({Code::kBusy, "this member was elected again"});
 }
 

@@ -98,8 +98,7 @@ void Core::State::leave_if_removed() {
 
 void Core::State::step_down(Term led) {
   out.leadership.push_back({false, led, 0});
-  reads.fail_all({Code::kNotLeader, "this node led term " + std::to_string(led) + " and does not any more"},
-                 out.reads);
+  fail_own_reads(led);
   peers.clear();
   noop = 0;
   uncommitted_bytes = 0;

@@ -66,8 +66,20 @@ struct SnapshotAck {
   bool failed = false;       // the receiver gave this stream up: begin a new one
 };
 
+// Asks the leader for a ReadIndex round begun now. `number` is never used twice by one member, in all its
+// lives: a late answer must not serve a later question.
+struct ReadRequest {
+  uint64_t number = 0;
+};
+
+// The round that this question waited for is confirmed. A node that does not lead does not answer.
+struct ReadResponse {
+  uint64_t number = 0;
+  Index index = 0;
+};
+
 using Body = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, TimeoutNow, SnapshotChunk,
-                          SnapshotAck>;
+                          SnapshotAck, ReadRequest, ReadResponse>;
 
 struct Message {
   NodeId from = 0;

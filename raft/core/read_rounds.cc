@@ -1,25 +1,31 @@
 #include "raft/core/read_rounds.h"
 
+#include <utility>
+
 namespace dqlite::raft {
 
 void ReadRounds::begin_round(Index commit) {
   round_++;
-  for (uint64_t id : waiting_) pending_.push_back({id, round_, commit});
+  for (const ReadOrigin& origin : waiting_) pending_.push_back({origin, round_, commit});
   waiting_.clear();
 }
 
-void ReadRounds::confirm(uint64_t round, std::vector<ReadOutcome>& out) {
+std::vector<ConfirmedRead> ReadRounds::confirm(uint64_t round) {
+  std::vector<ConfirmedRead> done;
   while (!pending_.empty() && pending_.front().round <= round) {
-    out.push_back({pending_.front().id, Status::ok(), pending_.front().index});
+    done.push_back({pending_.front().origin, pending_.front().index});
     pending_.pop_front();
   }
+  return done;
 }
 
-void ReadRounds::fail_all(const Status& reason, std::vector<ReadOutcome>& out) {
-  for (const Pending& read : pending_) out.push_back({read.id, reason, 0});
-  for (uint64_t id : waiting_) out.push_back({id, reason, 0});
+std::vector<ReadOrigin> ReadRounds::take_all() {
+  std::vector<ReadOrigin> all;
+  for (const Pending& read : pending_) all.push_back(read.origin);
+  all.insert(all.end(), waiting_.begin(), waiting_.end());
   pending_.clear();
   waiting_.clear();
+  return all;
 }
 
 }  // namespace dqlite::raft

@@ -12,31 +12,43 @@
 #include <deque>
 #include <vector>
 
-#include "raft/core/core.h"
+#include "raft/core/types.h"
 
 namespace dqlite::raft {
 
+// Who asked: this node's own read by its id, or another member by the number of its question.
+struct ReadOrigin {
+  NodeId peer = 0;  // 0: this node
+  uint64_t id = 0;
+};
+
+struct ConfirmedRead {
+  ReadOrigin origin;
+  Index index = 0;
+};
+
 class ReadRounds {
  public:
-  void add(uint64_t id) { waiting_.push_back(id); }
+  void add(ReadOrigin origin) { waiting_.push_back(origin); }
   [[nodiscard]] bool is_waiting() const { return !waiting_.empty(); }
   // All that came so far share one new round.
   void begin_round(Index commit);
   [[nodiscard]] uint64_t round() const { return round_; }
-  // A majority has echoed `round`.
-  void confirm(uint64_t round, std::vector<ReadOutcome>& out);
-  void fail_all(const Status& reason, std::vector<ReadOutcome>& out);
+  // A majority has echoed `round`: these are done.
+  std::vector<ConfirmedRead> confirm(uint64_t round);
+  // Everything that is not done yet; nothing is left.
+  std::vector<ReadOrigin> take_all();
   [[nodiscard]] bool is_pending() const { return !pending_.empty(); }
 
  private:
   struct Pending {
-    uint64_t id;
+    ReadOrigin origin;
     uint64_t round;
     Index index;
   };
 
   uint64_t round_ = 0;
-  std::vector<uint64_t> waiting_;
+  std::vector<ReadOrigin> waiting_;
   std::deque<Pending> pending_;  // ascending by round
 };
 

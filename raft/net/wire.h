@@ -93,7 +93,7 @@ Bytes encode(const JoinRequest& request);
 Bytes encode(const JoinReply& reply);
 Bytes encode(const ForwardRequest& request);
 Bytes encode(const ForwardReply& reply);
-// Body: u64 from, u64 to, u64 term, u8 kind (1 to 7 in the order of raft::Body), then the kind's fields in
+// Body: u64 from, u64 to, u64 term, u8 kind (1 to 9 in the order of raft::Body), then the kind's fields in
 // the order of raft/core/message.h. An entry is u64 index, u64 term, u8 kind, blob payload.
 Bytes encode(const Message& message);
 Bytes encode_empty(FrameType type);

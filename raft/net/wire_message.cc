@@ -16,6 +16,8 @@ enum class Kind : uint8_t {
   kTimeoutNow,
   kSnapshotChunk,
   kSnapshotAck,
+  kReadRequest,
+  kReadResponse,
 };
 
 constexpr size_t kEntryOverhead = 8 + 8 + 1 + 4;
@@ -188,6 +190,17 @@ SnapshotAck read_snapshot_ack(Reader& reader, bool& malformed) {
   return ack;
 }
 
+// --- ReadRequest, ReadResponse ---
+
+void write(Writer& writer, const ReadRequest& request) {
+  writer.u64(request.number);
+}
+
+void write(Writer& writer, const ReadResponse& response) {
+  writer.u64(response.number);
+  writer.u64(response.index);
+}
+
 Status read_body(uint8_t kind, Reader& reader, Body& body, bool& malformed) {
   switch (static_cast<Kind>(kind)) {
     case Kind::kVoteRequest:
@@ -213,6 +226,16 @@ Status read_body(uint8_t kind, Reader& reader, Body& body, bool& malformed) {
     case Kind::kSnapshotAck:
       body = read_snapshot_ack(reader, malformed);
       return Status::ok();
+    case Kind::kReadRequest:
+      body = ReadRequest{reader.u64()};
+      return Status::ok();
+    case Kind::kReadResponse: {
+      ReadResponse response;
+      response.number = reader.u64();
+      response.index = reader.u64();
+      body = response;
+      return Status::ok();
+    }
   }
   return {Code::kUnsupported, "a Raft message has the unknown kind " + std::to_string(kind)};
 }

@@ -60,6 +60,7 @@ void Cluster::start(TestMember& m) {
   m.seen_term = 0;
   m.seen_commit = m.disk.start.last.index;
   m.seen_leading = false;
+  m.options.first_question += 1ULL << 32;
   m.core = std::make_unique<Core>(m.options, m.disk.recovered());
   if (m.machine.last.index > m.disk.start.last.index) m.core->applied(m.machine.last.index);
   collect(m);
