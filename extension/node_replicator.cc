@@ -57,6 +57,11 @@ Status NodeReplicator::confirm_leadership(uint64_t term, vfs::Deadline deadline)
   return opened == nullptr ? not_open_yet() : opened->confirm_leadership(term, deadline);
 }
 
+Status NodeReplicator::read_barrier(vfs::Deadline deadline) {
+  raft::Node* opened = node();
+  return opened == nullptr ? not_open_yet() : opened->read_barrier(deadline);
+}
+
 uint64_t NodeReplicator::durable_index() {
   raft::Node* opened = node();
   return opened == nullptr ? 0 : opened->durable_index();

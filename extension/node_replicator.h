@@ -24,6 +24,7 @@ class NodeReplicator : public vfs::Replicator {
   Status bootstrap(bool adopted, vfs::Deadline deadline) override;
   void propose(vfs::ReplicatedProposal proposal) override;
   Status confirm_leadership(uint64_t term, vfs::Deadline deadline) override;
+  Status read_barrier(vfs::Deadline deadline) override;
   uint64_t durable_index() override;
   bool is_caught_up() override;
   Status wait_caught_up(vfs::Deadline deadline) override;

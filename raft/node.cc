@@ -46,6 +46,7 @@ class RealNode final : public Node {
   void propose(Proposal proposal) override;
   Result<Index> propose_anywhere(SharedBytes payload, Deadline deadline) override;
   Status confirm_leadership(Term term, Deadline deadline) override;
+  Status read_barrier(Deadline deadline) override;
   void durable_point_moved() override;
   Status wait_applied(Index index, Deadline deadline) override;
   Status wait_caught_up(Deadline deadline) override;
@@ -236,6 +237,21 @@ Status RealNode::confirm_leadership(Term term, Deadline deadline) {
   if (!driver_.loop().post([this, term, completion] { driver_.confirm_leadership(term, completion); }))
     return ended();
   return completion->wait(deadline).value_or(timed_out("a majority confirmed that this node leads"));
+}
+
+Status RealNode::read_barrier(Deadline deadline) {
+  while (true) {
+    auto completion = std::make_shared<Completion<Result<Index>>>();
+    if (!driver_.loop().post([this, completion] { driver_.read_index(completion); })) return ended();
+    const std::optional<Result<Index>> confirmed = completion->wait(deadline);
+    if (!confirmed) return timed_out("a leader confirmed with a majority that it still leads");
+    if (*confirmed) return wait_applied(**confirmed, deadline);
+    const Code code = confirmed->status().code();
+    const bool is_passing =
+        code == Code::kNotLeader ||
+        (code == Code::kNoQuorum && standing() != Standing::kNew && standing() != Standing::kJoining);
+    if (!is_passing || Clock::now() >= deadline) return confirmed->status();
+  }
 }
 
 void RealNode::durable_point_moved() {

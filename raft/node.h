@@ -105,6 +105,9 @@ class Node {
   // Confirms that this node leads `term` with a ReadIndex round begun after the call (not the applied state:
   // a leader that published everything it acknowledged needs no more).
   virtual Status confirm_leadership(Term term, Deadline deadline) = 0;
+  // Returns when this node has applied all that was committed anywhere in the cluster before the call: a
+  // linearizable read may follow. Asks whoever leads, and the next leader if that one is deposed meanwhile.
+  virtual Status read_barrier(Deadline deadline) = 0;
   // The durable point rose: the log's prefix may be dropped. Never waits.
   virtual void durable_point_moved() = 0;
 

@@ -23,8 +23,9 @@
 namespace dqlite::vfs {
 
 struct ConnectionOptions {
-  int timeout_ms = 5000;   // of COMMIT, bootstrap and catching up
-  uint32_t page_size = 0;  // for a database that is still empty; 0: SQLite's own choice
+  int timeout_ms = 5000;      // of COMMIT, bootstrap and catching up
+  uint32_t page_size = 0;     // for a database that is still empty; 0: SQLite's own choice
+  bool linearizable = false;  // a transaction sees all that was committed anywhere before it began
 };
 
 class Connection {
@@ -99,6 +100,7 @@ class Connection {
   void end_snapshot();
   [[nodiscard]] bool is_renumbering_due(const CommittedView& view) const;
   void wait_caught_up();
+  int wait_newest();
   void take_turn_before_snapshot();
   [[nodiscard]] uint32_t private_number(uint64_t sequence) const {
     return static_cast<uint32_t>(sequence - offset_);

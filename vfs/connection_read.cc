@@ -73,6 +73,18 @@ void Connection::wait_caught_up() {
   if (!status) queue_log(status.sentence());
 }
 
+// For who asked for linearizable reads: a read barrier, where a transaction begins. SQLite's second attempt,
+// after the header moved, needs no other, and the holder of the turn reads the tip anyway.
+int Connection::wait_newest() {
+  const bool is_second_attempt = moved_ && !rebuild_;
+  if (!options_.linearizable || is_second_attempt || database_.turn().holds(this)) return SQLITE_OK;
+  if (databases_.replicator().standing() == Standing::kNew) return SQLITE_OK;  // nothing is committed yet
+  Status status = databases_.replicator().read_barrier(deadline());
+  if (status) return SQLITE_OK;
+  // Not SQLITE_BUSY: its handler would wait for the same time over and over.
+  return fail(kReadUnconfirmed, "read=linearizable: " + status.sentence());
+}
+
 // A statement that will write, of a connection that was passed over in line (its busy handler sleeps by
 // itself) or whose transaction read too early: it takes the turn first and looks then [V-B4, B1].
 void Connection::take_turn_before_snapshot() {
@@ -90,6 +102,7 @@ int Connection::lock_read() {
   } catch (const std::bad_alloc&) {
     // SQLite takes the lock for refused, and does not release it.
     read_held_ = false;
+    moved_ = false;
     end_snapshot();
     return SQLITE_NOMEM;
   }
@@ -107,6 +120,7 @@ int Connection::move_snapshot() {
   write_taken_ = false;
   group_done_ = false;
   wait_caught_up();
+  if (int rc = wait_newest(); rc != SQLITE_OK) return rc;
   take_turn_before_snapshot();
   read_held_ = true;
   if (moved_ && !rebuild_) {

@@ -20,6 +20,8 @@ constexpr int kNodeFailed =
     SQLITE_IOERR | (43 << 8);  // the node stopped acknowledging; see dqlite_last_error()
 constexpr int kSnapshotLost =
     SQLITE_IOERR | (44 << 8);  // the copy under a long read was replaced: read again
+constexpr int kReadUnconfirmed =
+    SQLITE_IOERR | (45 << 8);  // read=linearizable without a leader that a majority confirms
 
 // The sentence of the newest failure, for `dqlite_last_error()`: kept for the connection it happened on, or,
 // where no connection exists yet (a failed open), for the process. Any thread.

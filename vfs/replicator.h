@@ -53,6 +53,8 @@ class Replicator {
   virtual void propose(ReplicatedProposal proposal) = 0;
   // A read barrier: this node led `term` at a moment after the call began [A7].
   virtual Status confirm_leadership(uint64_t term, Deadline deadline) = 0;
+  // Returns when this node has applied all that was committed anywhere before the call.
+  virtual Status read_barrier(Deadline deadline) = 0;
   // Entries at or below are durable on this node and committed: a checkpoint never passes it.
   [[nodiscard]] virtual uint64_t durable_index() = 0;
   // False until a restarted node knows all it acknowledged in its last life to be committed [A2].

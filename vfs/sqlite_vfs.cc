@@ -252,6 +252,7 @@ struct Request {
   Path path;
   OpenParameters parameters;
   uint32_t page_size = 0;
+  bool linearizable = false;
   bool is_explicit = false;  // the URI itself asks for this VFS
 };
 
@@ -272,6 +273,12 @@ Result<Request> parse_request(const char* name) {
     if (!codec::is_page_size(request.page_size)) {
       return Status(Code::kInvalid, "page_size=" + std::to_string(request.page_size) +
                                         " in the URI: expected a power of two from 512 to 65536");
+    }
+  }
+  if (std::optional<std::string> read = text_parameter(name, "read")) {
+    request.linearizable = read == "linearizable";
+    if (!request.linearizable && read != "local") {
+      return Status(Code::kInvalid, "read=" + *read + " in the URI: expected local or linearizable");
     }
   }
   for (const char* key : {"immutable", "nolock"}) {
@@ -317,7 +324,7 @@ Status open_main(const char* name, int flags, Connection** out) {
                                 request->path.name + " has pages of " + std::to_string(page_size) +
                                 " bytes: the size is chosen once, at creation"};
   }
-  ConnectionOptions options{node->timeout_ms, request->page_size};
+  ConnectionOptions options{node->timeout_ms, request->page_size, request->linearizable};
   *out = new Connection(*node->databases, **database, options);
   return Status::ok();
 }

@@ -128,6 +128,11 @@ void Driver::confirm_leadership(Term term, StatusCompletion completion) {
   completion->complete(refusal_without_cluster());
 }
 
+void Driver::read_index(IndexCompletion completion) {
+  if (phase_ == Phase::kMember) return member_->read_index(std::move(completion));
+  completion->complete(refusal_without_cluster());
+}
+
 void Driver::transfer_leadership(StatusCompletion completion) {
   if (phase_ == Phase::kMember) return member_->transfer_leadership(std::move(completion));
   completion->complete(Status::ok());

@@ -50,6 +50,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void confirm_leadership(Term term, StatusCompletion completion);
+  void read_index(IndexCompletion completion);
   void transfer_leadership(StatusCompletion completion);
   void durable_point_moved();
   void shut_down();

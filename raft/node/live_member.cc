@@ -21,6 +21,7 @@ CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
   result.waits_to_tell_commit = true;
   result.self = identity.node_id;
   result.seed = identity.boot_nonce ^ identity.instance;
+  result.first_question = identity.boot_nonce;
   result.heartbeat_ticks = options.heartbeat_ticks;
   result.election_ticks = options.election_ticks;
   return result;
@@ -90,9 +91,20 @@ void LiveMember::propose_anywhere(SharedBytes payload, Deadline deadline, IndexC
 }
 
 void LiveMember::confirm_leadership(Term term, StatusCompletion completion) {
+  if (term == 0)
+    return completion->complete({Code::kNotLeader, "a node leads no term before its first election"});
   const uint64_t id = next_read_++;
-  reads_[id] = std::move(completion);
+  reads_[id] = [completion](const Status& status, Index) { completion->complete(status); };
   core_.read(id, term);
+}
+
+void LiveMember::read_index(IndexCompletion completion) {
+  const uint64_t id = next_read_++;
+  reads_[id] = [this, completion](const Status& status, Index index) {
+    if (status) waited_for_ = std::max(waited_for_, index);
+    completion->complete(status ? Result<Index>(index) : Result<Index>(status));
+  };
+  core_.read(id, 0);
 }
 
 void LiveMember::transfer_leadership(StatusCompletion completion) {
@@ -139,9 +151,11 @@ void LiveMember::wake_threads() {
   services_.writer.wake();
   const bool is_late = std::exchange(is_late_, false);
   if (!has_entries_to_apply_) return;
-  // On the leader, COMMITs wait for it. On a follower nobody does, and its processor is better used for the
-  // next entry, which the leader waits for: so it applies a few at once.
+  // On the leader, COMMITs wait for it. On a follower nobody does but a read that asked for the newest state,
+  // and its processor is better used for the next entry, which the leader waits for: so it applies a few at
+  // once.
   const bool at_once = core_.role() == Role::kLeader || !services_.published.caught_up.load() ||
+                       services_.published.applied.load() < waited_for_ ||
                        services_.applier.backlog_bytes() >= kApplyBatchBytes;
   if (at_once || is_late) {
     has_entries_to_apply_ = false;
@@ -180,7 +194,7 @@ void LiveMember::process(Output& output) {
   for (const ReadOutcome& read : output.reads) {
     const auto found = reads_.find(read.id);
     if (found == reads_.end()) continue;
-    found->second->complete(read.status);
+    found->second(read.status, read.index);
     reads_.erase(found);
   }
   if (output.transfer) {
@@ -271,7 +285,7 @@ void LiveMember::installed(const LogStart& start) {
 
 void LiveMember::fail_all(const Status& reason) {
   forwarder_.fail_all(reason);
-  for (const auto& [id, waiter] : reads_) waiter->complete(reason);
+  for (const auto& [id, answer] : reads_) answer(reason, 0);
   for (const StatusCompletion& waiter : transfers_) waiter->complete(reason);
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(reason);
   reads_.clear();

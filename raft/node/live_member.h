@@ -53,6 +53,8 @@ class LiveMember {
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void confirm_leadership(Term term, StatusCompletion completion);
+  // Completed with an index at which the state holds all that was committed anywhere before this call.
+  void read_index(IndexCompletion completion);
   // Completed with ok if there is nothing to hand over.
   void transfer_leadership(StatusCompletion completion);
   // When this node leads and the no-op of its term is applied.
@@ -118,7 +120,8 @@ class LiveMember {
   uint64_t next_proposal_ = 1;
   std::unordered_map<ProposalId, Origin> origins_;
   uint64_t next_read_ = 1;
-  std::unordered_map<uint64_t, StatusCompletion> reads_;
+  std::unordered_map<uint64_t, std::function<void(const Status&, Index)>> reads_;
+  Index waited_for_ = 0;  // by reads, to be applied
   std::vector<StatusCompletion> transfers_;
   std::vector<StatusCompletion> leading_waiters_;
 };

@@ -23,6 +23,7 @@ TEST(ErrorCodes, the_numbers_are_fixed) {
   CHECK_EQUAL(10 | 42 << 8, kNotCommitted);
   CHECK_EQUAL(10 | 43 << 8, kNodeFailed);
   CHECK_EQUAL(10 | 44 << 8, kSnapshotLost);
+  CHECK_EQUAL(10 | 45 << 8, kReadUnconfirmed);
 }
 
 TEST(ErrorCodes, a_sentence_belongs_to_its_connection_and_else_to_the_process) {

@@ -179,6 +179,21 @@ Status FakeReplicator::confirm_leadership(uint64_t term, Deadline) {
   return Status::ok();
 }
 
+Status FakeReplicator::read_barrier(Deadline) {
+  barriers_++;
+  std::function<Status()> action;
+  {
+    std::lock_guard lock(mutex_);
+    action.swap(at_barrier_);
+  }
+  return action ? action() : Status::ok();
+}
+
+void FakeReplicator::at_barrier(std::function<Status()> action) {
+  std::lock_guard lock(mutex_);
+  at_barrier_ = std::move(action);
+}
+
 uint64_t FakeReplicator::durable_index() {
   std::lock_guard lock(mutex_);
   return held_durable_ != 0 ? std::min(held_durable_, committed_) : committed_;

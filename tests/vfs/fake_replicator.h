@@ -36,6 +36,7 @@ class FakeReplicator : public Replicator {
   Status bootstrap(bool adopted, Deadline deadline) override;
   void propose(ReplicatedProposal proposal) override;
   Status confirm_leadership(uint64_t term, Deadline deadline) override;
+  Status read_barrier(Deadline deadline) override;
   uint64_t durable_index() override;
   bool is_caught_up() override;
   Status wait_caught_up(Deadline deadline) override;
@@ -54,6 +55,8 @@ class FakeReplicator : public Replicator {
   void gain_leadership();  // in a new term; returns when its first entry is committed
   void set_standing(Standing standing);
   void refuse_confirmation(bool refuse);
+  // What a read barrier does, once: say, another node's commits arrive.
+  void at_barrier(std::function<Status()> action);
   // As another leader would: an entry of a new term that every node applies.
   void commit_foreign(SharedBytes payload);
   void hold_durable(uint64_t index);  // this node's disk gets no further; 0: it keeps up
@@ -64,6 +67,7 @@ class FakeReplicator : public Replicator {
   [[nodiscard]] std::vector<LogEntry> log();  // what is committed
   [[nodiscard]] uint64_t term();
   [[nodiscard]] size_t confirmations() const { return confirmations_; }
+  [[nodiscard]] size_t barriers() const { return barriers_; }
   [[nodiscard]] size_t checkpoints() const { return checkpoints_; }
   [[nodiscard]] size_t proposals();
 
@@ -105,6 +109,8 @@ class FakeReplicator : public Replicator {
   size_t proposals_ = 0;
   size_t truncations_ = 0;
   std::atomic<size_t> confirmations_{0};
+  std::atomic<size_t> barriers_{0};
+  std::function<Status()> at_barrier_;
   std::atomic<size_t> checkpoints_{0};
   std::thread thread_;
 };

@@ -158,6 +158,38 @@ TEST(Node, Q1_only_the_leader_confirms_its_leadership) {
   FAILS_WITH(Code::kNotLeader, "", b.node->confirm_leadership(b.node->status().term, patience()));
 }
 
+TEST(Node, Q5_follower_read_index_forwarded) {
+  found_two();
+  for (int i = 0; i < 20; i++) {
+    a.write(std::to_string(i));
+    WORKS(b.node->read_barrier(patience()));
+    LONGS_EQUAL(i + 1, b.machine->commands().size());
+  }
+  WORKS(a.node->read_barrier(patience()));
+}
+
+TEST(Node, Q5_a_read_survives_its_leader) {
+  found_three();
+  a.write("x");
+  a.kill();
+  WORKS(b.node->read_barrier(patience()));
+  WORKS(c.node->read_barrier(patience()));
+  LONGS_EQUAL(1, b.machine->commands().size());
+  LONGS_EQUAL(1, c.machine->commands().size());
+}
+
+TEST(Node, Q5_a_read_without_a_majority_ends_at_its_deadline) {
+  found_two();
+  a.kill();
+  const Status status = b.node->read_barrier(Clock::now() + std::chrono::milliseconds(100));
+  FAILS_WITH(Code::kTimeout, "confirmed with a majority", status);
+}
+
+TEST(Node, Q5_a_node_without_a_cluster_has_nothing_to_wait_for_and_says_so) {
+  a.start();
+  FAILS_WITH(Code::kNoQuorum, "belongs to no cluster", a.node->read_barrier(patience()));
+}
+
 TEST(Node, a_leader_that_dies_is_replaced_and_nothing_is_lost) {
   found_three();
   a.write("x");
