@@ -22,6 +22,8 @@ class DatabasesSink : public raft::SnapshotSink {
  public:
   explicit DatabasesSink(std::unique_ptr<vfs::SnapshotWriter> writer) : writer_(std::move(writer)) {}
 
+  Result<std::vector<uint64_t>> held(size_t piece_bytes) override { return writer_->held(piece_bytes); }
+  void keep() override { writer_->keep(); }
   Status write(uint64_t offset, ByteView bytes) override { return writer_->write(offset, bytes); }
   Status install() override { return writer_->install(); }
 
@@ -73,6 +75,11 @@ Result<std::unique_ptr<raft::SnapshotSink>> ReplicatedDatabases::begin_install(r
   Result<std::unique_ptr<vfs::SnapshotWriter>> writer = vfs::SnapshotWriter::open(databases_);
   if (!writer) return writer.status();
   return std::unique_ptr<raft::SnapshotSink>(std::make_unique<DatabasesSink>(std::move(*writer)));
+}
+
+// A failure leaves a file that the next installation begins with.
+void ReplicatedDatabases::discard_kept_install() {
+  (void)vfs::discard_kept_stream(databases_);
 }
 
 }  // namespace dqlite::extension

@@ -24,6 +24,7 @@ class ReplicatedDatabases : public raft::StateMachine {
   raft::EntryId durable_point() override;
   Result<std::unique_ptr<raft::SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<raft::SnapshotSink>> begin_install(raft::EntryId last, uint64_t size_bytes) override;
+  void discard_kept_install() override;
 
  private:
   vfs::DatabaseSet& databases_;

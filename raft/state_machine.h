@@ -24,10 +24,16 @@ class SnapshotSource {
   virtual Result<Bytes> read(uint64_t offset, size_t size) = 0;
 };
 
-// Where an arriving snapshot goes. Used by the reader thread. Destroyed without `install`: leaves no trace.
+// Where an arriving snapshot goes. Used by the reader thread. Destroyed without `install` or `keep`: leaves no
+// trace.
 class SnapshotSink {
  public:
   virtual ~SnapshotSink() = default;
+  // What is there already: the checksums of its pieces, from the first on. A piece that the sender's stream has
+  // as well need not be written.
+  virtual Result<std::vector<uint64_t>> held(size_t piece_bytes) = 0;
+  // What was written stays, for the next installation to begin with. So it does when the process is killed.
+  virtual void keep() = 0;
   virtual Status write(uint64_t offset, ByteView bytes) = 0;
   // Everything was written and its checksum was right. Durable on return; replaces the state at once. Called
   // on the applier thread, so no entry is applied meanwhile.
@@ -58,6 +64,8 @@ class StateMachine {
   // Any thread; the source stays valid while later checkpoints run.
   virtual Result<std::unique_ptr<SnapshotSource>> open_snapshot() = 0;
   virtual Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) = 0;
+  // What `keep` or a killed process left of an installation that nobody goes on with is removed.
+  virtual void discard_kept_install() = 0;
 };
 
 }  // namespace dqlite::raft

@@ -15,6 +15,8 @@ constexpr uint32_t kSnapshotMagic = 0x4e535144;  // "DQSN"
 constexpr uint16_t kVersion = 1;
 constexpr size_t kPrefixBytes = 10;  // magic, version, header size
 constexpr uint32_t kLongestHeader = 16 << 20;
+constexpr size_t kHeaderUnit = 4096;
+constexpr size_t kCopyBytes = 1 << 20;
 
 std::string part_path(const DatabaseSet& databases) {
   return databases.paths().node_directory + "/incoming.part";
@@ -45,6 +47,7 @@ Bytes encode(const SnapshotHeader& header) {
     writer.u64(record.term);
     writer.u64(record.checksum);
   }
+  bytes.resize((bytes.size() + 8 + kHeaderUnit - 1) / kHeaderUnit * kHeaderUnit - 8);
   writer.patch_u32(6, static_cast<uint32_t>(bytes.size() + 8));
   writer.u64(codec::checksum(bytes));
   return bytes;
@@ -95,7 +98,7 @@ Result<SnapshotHeader> read_header(DataFile& file) {
     }
     header.databases.push_back(std::move(record));
   }
-  if (!reader.finished()) return unusable("its header ends too early or too late");
+  if (reader.failed()) return unusable("its header ends too early");
   return header;
 }
 
@@ -218,10 +221,38 @@ Result<Bytes> SnapshotReader::read(uint64_t offset, size_t size) {
 
 Result<std::unique_ptr<SnapshotWriter>> SnapshotWriter::open(DatabaseSet& databases) {
   std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(databases));
-  Result<std::shared_ptr<DataFile>> file = databases.files().open(part_path(databases), true);
+  Result<bool> is_there = databases.files().exists(part_path(databases));
+  if (!is_there) return is_there.status();
+  Result<std::shared_ptr<DataFile>> file = databases.files().open(part_path(databases), !*is_there);
   if (!file) return file.status();
   writer->file_ = std::move(*file);
+  if (*is_there) return writer;
+  if (Status status = writer->copy_own_state(); !status) return status;
   return writer;
+}
+
+Status SnapshotWriter::copy_own_state() {
+  Result<std::unique_ptr<SnapshotReader>> own = SnapshotReader::open(databases_);
+  if (!own) return own.status();
+  if ((*own)->is_empty()) return Status::ok();
+  for (uint64_t offset = 0; offset < (*own)->size_bytes(); offset += kCopyBytes) {
+    Result<Bytes> bytes = (*own)->read(offset, kCopyBytes);
+    // A page that is rotten here comes from the sender.
+    if (!bytes) return bytes.status().code() == Code::kCorrupt ? Status::ok() : bytes.status();
+    if (Status status = file_->write(offset, *bytes); !status) return status;
+  }
+  return Status::ok();
+}
+
+Result<std::vector<uint64_t>> SnapshotWriter::held(size_t piece_bytes) {
+  std::vector<uint64_t> checksums;
+  Bytes piece(piece_bytes);
+  for (uint64_t offset = 0;; offset += piece_bytes) {
+    Result<size_t> got = file_->read(offset, piece);
+    if (!got) return got.status();
+    if (*got > 0) checksums.push_back(codec::checksum(ByteView(piece).first(*got)));
+    if (*got < piece_bytes) return checksums;
+  }
 }
 
 bool is_temporary(const Status& status) {
@@ -229,7 +260,7 @@ bool is_temporary(const Status& status) {
 }
 
 SnapshotWriter::~SnapshotWriter() {
-  if (installed_) return;
+  if (stays_) return;
   Status ignored = databases_.files().remove(part_path(databases_));  // the next start clears it away, too
   (void)ignored;
 }
@@ -244,7 +275,7 @@ Status SnapshotWriter::install() {
   Status status = for_each_database(file_, *header, check_database);
   if (status) status = file_->sync();
   if (status) status = databases_.files().rename(part_path(databases_), complete_path(databases_));
-  if (status) installed_ = true;
+  if (status) stays_ = true;
   if (status) status = databases_.files().sync_directory(databases_.paths().node_directory);
   if (!status) return status;
   size_t moved = 0;
@@ -258,8 +289,11 @@ Status SnapshotWriter::install() {
   return {Code::kPoisoned, status.sentence() + "; the installation goes on when the process starts again"};
 }
 
+Status discard_kept_stream(DatabaseSet& databases) {
+  return databases.files().remove(part_path(databases));
+}
+
 Status finish_installation(DatabaseSet& databases) {
-  if (Status status = databases.files().remove(part_path(databases)); !status) return status;
   Result<bool> exists = databases.files().exists(complete_path(databases));
   if (!exists) return exists.status();
   if (!*exists) return Status::ok();

@@ -6,13 +6,16 @@
 //   u64 index, u64 term: everything up to here is in the stream
 //   u32 number of databases, and for each:
 //       u64 id, text name, u32 page size, u32 page count, u64 index, u64 term, u64 rolling checksum
+//   zeros, so that the header takes a multiple of 4096 bytes: a stream of the same databases has the same
+//   pages at the same offsets
 //   u64 checksum of the header before this field
 //   the pages
 //
 // Databases may be at different indexes; each has its own, and entries at or below it are skipped [A5].
 // Sending pins the file's versions, so checkpoints go on beneath.
 //
-// An arriving stream is written to <node directory>/incoming.part. `install` checks every database against
+// An arriving stream is written to <node directory>/incoming.part, which may be there from one that was cut
+// off; else it begins as this node's own stream, so that pieces that are the same need not travel. `install` checks every database against
 // its rolling checksum, makes the stream durable as <node directory>/incoming, which is the record that an
 // installation has begun, moves each database to it through the checkpoint journal, and removes it. A crash
 // in between is finished by `finish_installation` at the next start [B10].
@@ -41,6 +44,7 @@ class SnapshotReader {
 
   [[nodiscard]] DatabaseSet::Point last() const { return header_.last; }
   [[nodiscard]] uint64_t size_bytes() const { return size_bytes_; }
+  [[nodiscard]] bool is_empty() const { return size_bytes_ == encoded_header_.size(); }  // no page at all
   // `size` bytes at `offset`, or fewer at the end. Offsets may be asked for again.
   Result<Bytes> read(uint64_t offset, size_t size);
 
@@ -65,8 +69,12 @@ class SnapshotReader {
 class SnapshotWriter {
  public:
   static Result<std::unique_ptr<SnapshotWriter>> open(DatabaseSet& databases);
-  ~SnapshotWriter();  // without `install`: leaves no trace
+  ~SnapshotWriter();  // without `install` or `keep`: leaves no trace
 
+  // codec::checksum of each piece of what the file held when it was opened; the last may be shorter.
+  Result<std::vector<uint64_t>> held(size_t piece_bytes);
+  // What was written stays, for the next one to begin with.
+  void keep() { stays_ = true; }
   Status write(uint64_t offset, ByteView bytes);
   // kCorrupt if the stream is not what its header says; nothing is changed then.
   Status install();
@@ -75,12 +83,16 @@ class SnapshotWriter {
   explicit SnapshotWriter(DatabaseSet& databases) : databases_(databases) {}
 
   DatabaseSet& databases_;
+  Status copy_own_state();
+
   std::shared_ptr<DataFile> file_;
-  bool installed_ = false;
+  bool stays_ = false;
 };
 
-// At the start of a node: completes an installation that a crash cut off, and clears away a stream that never
-// was one.
+// Removes what is left of a stream that was cut off, unless one is arriving.
+Status discard_kept_stream(DatabaseSet& databases);
+
+// At the start of a node: completes an installation that a crash cut off.
 Status finish_installation(DatabaseSet& databases);
 
 }  // namespace dqlite::vfs

@@ -53,8 +53,10 @@ struct SnapshotChunk {
   Index configuration_index = 0;
   uint64_t offset = 0;
   uint64_t total = 0;  // the stream's whole length
+  // Null if `held`: the receiver said that it has a piece with this checksum here.
   SharedBytes data;
-  uint64_t data_checksum = 0;   // codec::checksum of `data`
+  bool held = false;
+  uint64_t data_checksum = 0;   // codec::checksum of the piece
   uint64_t total_checksum = 0;  // of the whole stream; set in the last chunk only
   bool done = false;
 };
@@ -64,6 +66,9 @@ struct SnapshotAck {
   uint64_t next_offset = 0;  // bytes stored so far
   bool installed = false;    // durable, and the log starts behind it
   bool failed = false;       // the receiver gave this stream up: begin a new one
+  // Said once, at the stream's beginning: codec::checksum of each piece of what the receiver holds already, of
+  // a stream that was cut off or of its own older state.
+  std::vector<uint64_t> held{};
 };
 
 // Asks the leader for a ReadIndex round begun now. `number` is never used twice by one member, in all its

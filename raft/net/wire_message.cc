@@ -151,6 +151,7 @@ void write(Writer& writer, const SnapshotChunk& chunk) {
   writer.u64(chunk.configuration_index);
   writer.u64(chunk.offset);
   writer.u64(chunk.total);
+  write_flag(writer, chunk.held);
   writer.blob(chunk.data ? ByteView(*chunk.data) : ByteView());
   writer.u64(chunk.data_checksum);
   writer.u64(chunk.total_checksum);
@@ -166,8 +167,10 @@ SnapshotChunk read_snapshot_chunk(Reader& reader, bool& malformed) {
   chunk.configuration_index = reader.u64();
   chunk.offset = reader.u64();
   chunk.total = reader.u64();
+  chunk.held = read_flag(reader, malformed);
   const ByteView data = reader.blob();
-  chunk.data = std::make_shared<const Bytes>(data.begin(), data.end());
+  if (!chunk.held) chunk.data = std::make_shared<const Bytes>(data.begin(), data.end());
+  if (chunk.held && !data.empty()) malformed = true;
   chunk.data_checksum = reader.u64();
   chunk.total_checksum = reader.u64();
   chunk.done = read_flag(reader, malformed);
@@ -179,6 +182,8 @@ void write(Writer& writer, const SnapshotAck& ack) {
   writer.u64(ack.next_offset);
   write_flag(writer, ack.installed);
   write_flag(writer, ack.failed);
+  writer.u32(static_cast<uint32_t>(ack.held.size()));
+  for (const uint64_t checksum : ack.held) writer.u64(checksum);
 }
 
 SnapshotAck read_snapshot_ack(Reader& reader, bool& malformed) {
@@ -187,6 +192,13 @@ SnapshotAck read_snapshot_ack(Reader& reader, bool& malformed) {
   ack.next_offset = reader.u64();
   ack.installed = read_flag(reader, malformed);
   ack.failed = read_flag(reader, malformed);
+  const uint32_t count = reader.u32();
+  if (reader.failed() || count > reader.remaining() / 8) {
+    malformed = true;
+    return ack;
+  }
+  ack.held.resize(count);
+  for (uint64_t& checksum : ack.held) checksum = reader.u64();
   return ack;
 }
 
@@ -246,6 +258,8 @@ size_t estimated_size(const Message& message) {
     for (const Entry& entry : append->entries) size += kEntryOverhead + entry.size_bytes();
   } else if (const auto* chunk = std::get_if<SnapshotChunk>(&message.body)) {
     size += chunk->configuration.size() + (chunk->data ? chunk->data->size() : 0);
+  } else if (const auto* ack = std::get_if<SnapshotAck>(&message.body)) {
+    size += ack->held.size() * sizeof(uint64_t);
   }
   return size;
 }

@@ -31,6 +31,10 @@ SnapshotReceiver::SnapshotReceiver(Core& core, net::Transport& transport, Loop& 
       directory_(std::move(directory)),
       events_(std::move(events)) {}
 
+SnapshotReceiver::~SnapshotReceiver() {
+  if (stream_ && stream_->incoming->sink) stream_->incoming->sink->keep();
+}
+
 void SnapshotReceiver::handle_chunk(const Message& message) {
   const auto& chunk = std::get<SnapshotChunk>(message.body);
   if (accept(message, chunk)) return;
@@ -51,15 +55,24 @@ bool SnapshotReceiver::accept(const Message& message, const SnapshotChunk& chunk
   }
   stream_->idle_ticks = 0;
   const bool is_next = chunk.offset == stream_->taken && !stream_->whole;
-  const bool is_sound = chunk.data && codec::checksum(*chunk.data) == chunk.data_checksum &&
-                        chunk.data->size() <= stream_->total - stream_->taken;
-  if (is_next && is_sound) return take(chunk);
+  if (is_next && is_sound(chunk)) return take(chunk);
   acknowledge(message.from, {.stream = stream_->id, .next_offset = stream_->stored});
   return false;
 }
 
+// A piece with its bytes, or the name of one that was here when the stream began.
+bool SnapshotReceiver::is_sound(const SnapshotChunk& chunk) const {
+  if (!chunk.held) {
+    return chunk.data && codec::checksum(*chunk.data) == chunk.data_checksum &&
+           chunk.data->size() <= stream_->total - stream_->taken;
+  }
+  const size_t number = chunk.offset / kSnapshotPieceBytes;
+  return chunk.offset % kSnapshotPieceBytes == 0 && stream_->held && number < stream_->held->size() &&
+         (*stream_->held)[number] == chunk.data_checksum;
+}
+
 bool SnapshotReceiver::begin(const Message& message, const SnapshotChunk& chunk) {
-  forget_stream();
+  forget_stream(Kept::kWhatCame);
   Result<Configuration> configuration = decode_configuration(chunk.configuration);
   if (!configuration) return false;
   Stream stream;
@@ -69,29 +82,45 @@ bool SnapshotReceiver::begin(const Message& message, const SnapshotChunk& chunk)
   stream.total = chunk.total;
   stream.incoming = std::make_shared<Incoming>();
   stream_ = std::move(stream);
-  reader_.post([this, incoming = stream_->incoming, last = chunk.last, total = chunk.total] {
-    Result<std::unique_ptr<SnapshotSink>> sink = machine_.begin_install(last, total);
-    incoming->failure = sink.status();
-    if (sink) incoming->sink = std::move(*sink);
-  });
+  may_have_leftover_ = true;
+  leftover_ticks_ = 0;
+  reader_.post(
+      [this, id = chunk.stream, incoming = stream_->incoming, last = chunk.last, total = chunk.total] {
+        Result<std::unique_ptr<SnapshotSink>> sink = machine_.begin_install(last, total);
+        incoming->failure = sink.status();
+        if (!sink) return;
+        incoming->sink = std::move(*sink);
+        Result<std::vector<uint64_t>> held = incoming->sink->held(kSnapshotPieceBytes);
+        // Without it everything comes over the network.
+        if (held) loop_.post([this, id, pieces = std::move(*held)] { held_known(id, pieces); });
+      });
   return true;
+}
+
+void SnapshotReceiver::held_known(uint64_t id, std::vector<uint64_t> held) {
+  if (!stream_ || stream_->id != id || held.empty()) return;
+  stream_->held = held;
+  acknowledge(stream_->from, {.stream = id, .next_offset = stream_->stored, .held = std::move(held)});
 }
 
 bool SnapshotReceiver::take(const SnapshotChunk& chunk) {
   Stream& stream = *stream_;
-  stream.taken += chunk.data->size();
-  stream.chain = extend_chain(stream.chain, *chunk.data);
+  const uint64_t size =
+      chunk.held ? std::min<uint64_t>(kSnapshotPieceBytes, stream.total - chunk.offset) : chunk.data->size();
+  stream.taken += size;
+  stream.chain = extend_chain(stream.chain, chunk.data_checksum);
   const bool is_wrong = chunk.done && (stream.taken != stream.total || stream.chain != chunk.total_checksum);
   if (is_wrong) {
     give_up_stream();
     return false;
   }
   stream.whole = chunk.done;
-  reader_.post([this, id = stream.id, incoming = stream.incoming, offset = chunk.offset, data = chunk.data] {
-    Status& status = incoming->failure;
-    if (status) status = incoming->sink->write(offset, *data);
-    loop_.post([this, id, stored = offset + data->size(), status] { piece_stored(id, stored, status); });
-  });
+  reader_.post(
+      [this, id = stream.id, incoming = stream.incoming, offset = chunk.offset, size, data = chunk.data] {
+        Status& status = incoming->failure;
+        if (status && data) status = incoming->sink->write(offset, *data);
+        loop_.post([this, id, stored = offset + size, status] { piece_stored(id, stored, status); });
+      });
   return true;
 }
 
@@ -108,13 +137,16 @@ void SnapshotReceiver::piece_stored(uint64_t id, uint64_t stored, const Status& 
 
 void SnapshotReceiver::give_up_stream() {
   acknowledge(stream_->from, {.stream = stream_->id, .failed = true});
-  forget_stream();
+  forget_stream(Kept::kNothing);
 }
 
 // The sink goes where it worked: removing what it stored may block.
-void SnapshotReceiver::forget_stream() {
+void SnapshotReceiver::forget_stream(Kept kept) {
   if (!stream_) return;
-  reader_.post([incoming = std::move(stream_->incoming)] { incoming->sink.reset(); });
+  reader_.post([incoming = std::move(stream_->incoming), kept] {
+    if (incoming->sink && kept == Kept::kWhatCame) incoming->sink->keep();
+    incoming->sink.reset();
+  });
   stream_.reset();
 }
 
@@ -163,10 +195,15 @@ void SnapshotReceiver::finished(const LogStart& start, const Status& status) {
 }
 
 void SnapshotReceiver::tick() {
-  if (!stream_) return;
+  if (!stream_) {
+    if (!may_have_leftover_ || ++leftover_ticks_ <= kMaxIdleTicks) return;
+    may_have_leftover_ = false;
+    reader_.post([this] { machine_.discard_kept_install(); });
+    return;
+  }
   stream_->idle_ticks++;
   if (!stream_->whole) {
-    if (stream_->idle_ticks > kMaxIdleTicks) forget_stream();
+    if (stream_->idle_ticks > kMaxIdleTicks) forget_stream(Kept::kNothing);
     return;
   }
   // The core does not hand out what comes while it waits: tell the leader that we are at it.

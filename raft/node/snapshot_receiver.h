@@ -2,7 +2,9 @@
 // behind it.
 //
 // Pieces are taken in order and stored by the reader thread; each is acknowledged with the offset stored, so
-// the leader sends again from there what was lost. When all is there and the checksums are right:
+// the leader sends again from there what was lost. What is left of a stream that was cut off, by a restart or
+// by a change of leader, is told to the leader at the beginning of the next, and not sent again; nobody goes
+// on with it for a minute: it is removed. When all is there and the checksums are right:
 //   1. the core, which hands out the last piece only when no entry is on its way to the disk, takes no
 //   appends and does
 //      not campaign until it is told of the outcome;
@@ -38,6 +40,11 @@ class SnapshotReceiver {
   SnapshotReceiver(Core& core, net::Transport& transport, Loop& loop, Worker& reader, Applier& applier,
                    StateMachine& machine, std::shared_ptr<Log> log, std::string directory, Events events);
 
+  // Every thread of the node has ended: what came of a stream stays for the next life.
+  ~SnapshotReceiver();
+  SnapshotReceiver(const SnapshotReceiver&) = delete;
+  SnapshotReceiver& operator=(const SnapshotReceiver&) = delete;
+
   void handle_chunk(const Message& message);
   void tick();
 
@@ -55,6 +62,7 @@ class SnapshotReceiver {
     uint64_t taken = 0;  // handed to the reader
     uint64_t stored = 0;
     uint64_t chain = 0;
+    std::optional<std::vector<uint64_t>> held;  // checksums of the pieces that were here; once they are known
     bool whole = false;  // the last piece was taken: from here on the core waits for the outcome
     int idle_ticks = 0;
     std::shared_ptr<Incoming> incoming;
@@ -62,10 +70,13 @@ class SnapshotReceiver {
 
   // Is it the next piece of the stream, and was it taken?
   bool accept(const Message& message, const SnapshotChunk& chunk);
+  [[nodiscard]] bool is_sound(const SnapshotChunk& chunk) const;
   bool begin(const Message& message, const SnapshotChunk& chunk);
   bool take(const SnapshotChunk& chunk);
+  void held_known(uint64_t id, std::vector<uint64_t> held);
   void piece_stored(uint64_t id, uint64_t stored, const Status& status);
-  void forget_stream();
+  enum class Kept : uint8_t { kNothing, kWhatCame };
+  void forget_stream(Kept kept);
   void give_up_stream();
   void acknowledge(NodeId to, const SnapshotAck& ack);
   void begin_install();
@@ -82,6 +93,9 @@ class SnapshotReceiver {
   const std::string directory_;
   const Events events_;
   std::optional<Stream> stream_;
+  // Of an earlier life or stream, perhaps; removed after some time without a stream.
+  bool may_have_leftover_ = true;
+  int leftover_ticks_ = 0;
 };
 
 }  // namespace dqlite::raft

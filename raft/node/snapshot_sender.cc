@@ -20,8 +20,10 @@ uint64_t begin_of_last_piece(uint64_t total) {
 
 }  // namespace
 
-uint64_t extend_chain(uint64_t chain, ByteView piece) {
-  return codec::checksum(piece, chain);
+uint64_t extend_chain(uint64_t chain, uint64_t piece_checksum) {
+  Bytes bytes;
+  codec::Writer(bytes).u64(piece_checksum);
+  return codec::checksum(bytes, chain);
 }
 
 SnapshotSender::SnapshotSender(Core& core, net::Transport& transport, Loop& loop, Worker& reader,
@@ -73,7 +75,8 @@ void SnapshotSender::opened(uint64_t id, std::shared_ptr<SnapshotSource> source,
 void SnapshotSender::pump(uint64_t id, Stream& stream) {
   if (!stream.source || stream.reading) return;
   const bool all_sent = stream.next >= stream.total && !(stream.total == 0 && stream.next == 0);
-  if (all_sent || stream.next >= stream.acknowledged + kWindowBytes) return;
+  const uint64_t window = stream.answered ? kWindowBytes : kSnapshotPieceBytes;
+  if (all_sent || stream.next >= stream.acknowledged + window) return;
   stream.reading = true;
   const uint64_t offset = stream.next;
   const size_t size = static_cast<size_t>(std::min<uint64_t>(kSnapshotPieceBytes, stream.total - offset));
@@ -98,8 +101,9 @@ void SnapshotSender::piece_read(uint64_t id, uint64_t offset, Result<Bytes> piec
 
 void SnapshotSender::send_piece(uint64_t id, Stream& stream, uint64_t offset, Bytes piece) {
   const size_t number = piece_of(offset);
+  const uint64_t checksum = codec::checksum(piece);
   if (number == stream.chain.size()) {
-    stream.chain.push_back(extend_chain(number == 0 ? 0 : stream.chain.back(), piece));
+    stream.chain.push_back(extend_chain(number == 0 ? 0 : stream.chain.back(), checksum));
   }
   SnapshotChunk chunk;
   chunk.stream = id;
@@ -108,12 +112,13 @@ void SnapshotSender::send_piece(uint64_t id, Stream& stream, uint64_t offset, By
   chunk.configuration_index = stream.start.configuration_index;
   chunk.offset = offset;
   chunk.total = stream.total;
-  chunk.data_checksum = codec::checksum(piece);
+  chunk.data_checksum = checksum;
+  chunk.held = number < stream.held.size() && stream.held[number] == checksum;
   chunk.done = offset + piece.size() == stream.total;
   if (chunk.done) chunk.total_checksum = stream.chain[number];
   // An empty stream has one piece, and is past it afterwards.
   stream.next = stream.total == 0 ? 1 : offset + piece.size();
-  chunk.data = std::make_shared<const Bytes>(std::move(piece));
+  if (!chunk.held) chunk.data = std::make_shared<const Bytes>(std::move(piece));
   transport_.send(Message{core_.self(), stream.peer, core_.term(), std::move(chunk)});
 }
 
@@ -130,8 +135,11 @@ void SnapshotSender::handle_ack(const Message& message) {
   if (found == streams_.end() || found->second.peer != message.from) return;
   Stream& stream = found->second;
   stream.ticks_without_word = 0;
+  // A request for the beginning may be older than what the receiver says it holds.
+  if (ack.next_offset > 0 || !ack.held.empty()) stream.answered = true;
   if (ack.installed || ack.failed) return finish(found, ack.installed);
-  if (!may_have_stored(stream, ack.next_offset)) return;
+  if (!ack.held.empty()) stream.held = ack.held;
+  if (!may_have_stored(stream, ack.next_offset)) return pump(ack.stream, stream);
   if (ack.next_offset > stream.acknowledged) {
     stream.acknowledged = ack.next_offset;
     stream.next = std::max(stream.next, stream.acknowledged);
@@ -140,6 +148,8 @@ void SnapshotSender::handle_ack(const Message& message) {
     // The receiver was restarted and has less than it said before.
     stream.acknowledged = ack.next_offset;
     stream.next = ack.next_offset;
+    // From the beginning: it will say anew what it holds.
+    if (ack.next_offset == 0) stream.answered = false;
   }
   pump(ack.stream, stream);
 }

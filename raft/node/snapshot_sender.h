@@ -1,9 +1,10 @@
 // Snapshots on their way from this leader to members that lag behind its log.
 //
 // A stream is cut into pieces of 256 KiB, a few of which are under way; the receiver says how far it has
-// stored, and from there it goes on, after a loss or a restart of the receiver too. Each piece carries its
-// own checksum, the last one also the chain over all: chain(0) = 0, chain(n) = checksum(piece n, seed
-// chain(n-1)). While a stream makes progress the log from its position on is pinned, and for a while after,
+// stored, and from there it goes on after a loss. At its beginning the receiver says which pieces it holds
+// already, from a stream that a restart of either side or a change of leader cut off, or from the state that
+// it has: these are only named. Each piece carries its own checksum, the last one also the chain over all:
+// chain(0) = 0, chain(n) = checksum(checksum of piece n, seed chain(n-1)). While a stream makes progress the log from its position on is pinned, and for a while after,
 // so that the receiver can go on from there; a receiver that says nothing for ten election time-outs is given
 // up, and with it the pin. Loop thread; reads on the reader thread.
 #pragma once
@@ -21,8 +22,8 @@ namespace dqlite::raft {
 
 constexpr size_t kSnapshotPieceBytes = 256 << 10;
 
-// The chain over all pieces up to this one.
-uint64_t extend_chain(uint64_t chain, ByteView piece);
+// The chain over the checksums of all pieces up to this one.
+uint64_t extend_chain(uint64_t chain, uint64_t piece_checksum);
 
 class SnapshotSender {
  public:
@@ -48,6 +49,8 @@ class SnapshotSender {
     uint64_t acknowledged = 0;
     uint64_t next = 0;                 // the next piece to send begins here
     std::vector<uint64_t> chain = {};  // after each piece that was read
+    std::vector<uint64_t> held = {};   // checksums of the pieces that the receiver has
+    bool answered = false;  // by the receiver: until it was, one piece goes out, for it may hold the others
     bool reading = false;
     int ticks_without_progress = 0;
     int ticks_without_word = 0;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "codec/checksum.h"
 #include "tests/vfs/fixture.h"
 
 using namespace dqlite;
@@ -291,6 +292,78 @@ TEST(Snapshot, a_stream_with_a_flipped_bit_is_refused_and_changes_nothing) {
   CHECK(!arrive(receiver, cut).is_ok());
   CHECK(receiver.databases().databases().empty());
   CHECK(!std::filesystem::exists(receiver_directory.path() + "/dqlite-node/incoming.part"));
+}
+
+TEST(Snapshot, S3_what_came_of_a_stream_that_was_cut_off_is_held_by_the_next) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 40);
+  checkpoint(sender);
+  const Bytes stream = snapshot_of(sender);
+  TestNode receiver(receiver_directory.path());
+  constexpr size_t kPiece = 10000;
+  {
+    Result<std::unique_ptr<SnapshotWriter>> cut_off = SnapshotWriter::open(receiver.databases());
+    CHECK(cut_off.is_ok());
+    LONGS_EQUAL(0, (*cut_off)->held(kPiece)->size());  // an empty node has nothing to offer
+    CHECK((*cut_off)->write(0, ByteView(stream).first(3 * kPiece)).is_ok());
+    (*cut_off)->keep();
+  }
+  Result<std::unique_ptr<SnapshotWriter>> next = SnapshotWriter::open(receiver.databases());
+  CHECK(next.is_ok());
+  const std::vector<uint64_t> held = *(*next)->held(kPiece);
+  LONGS_EQUAL(3, held.size());
+  for (size_t i = 0; i < held.size(); i++) {
+    CHECK(held[i] == codec::checksum(ByteView(stream).subspan(i * kPiece, kPiece)));
+  }
+  CHECK((*next)->write(3 * kPiece, ByteView(stream).subspan(3 * kPiece)).is_ok());
+  CHECK((*next)->install().is_ok());
+  Sql reader(receiver);
+  STRCMP_EQUAL("40", reader.value("SELECT count(*) FROM t").c_str());
+}
+
+TEST(Snapshot, a_stream_begins_as_the_nodes_own_state_so_that_only_what_differs_must_come) {
+  TestNode sender(sender_directory.path());
+  Sql sql(sender);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  fill(sql, 100);
+  checkpoint(sender);
+  TestNode receiver(receiver_directory.path());
+  CHECK(arrive(receiver, snapshot_of(sender)).is_ok());
+  sql.run("UPDATE t SET x = zeroblob(2000) WHERE id = 50");
+  checkpoint(sender);
+  const Bytes stream = snapshot_of(sender);
+  Result<std::unique_ptr<SnapshotWriter>> writer = SnapshotWriter::open(receiver.databases());
+  CHECK(writer.is_ok());
+  constexpr size_t kPiece = 4096;
+  const std::vector<uint64_t> held = *(*writer)->held(kPiece);
+  size_t written = 0;
+  for (size_t i = 0; i * kPiece < stream.size(); i++) {
+    const ByteView piece = ByteView(stream).subspan(i * kPiece, std::min(kPiece, stream.size() - i * kPiece));
+    if (i < held.size() && held[i] == codec::checksum(piece)) continue;
+    CHECK((*writer)->write(i * kPiece, piece).is_ok());
+    written++;
+  }
+  CHECK(written > 0 && written < 6);  // the header, page 1, and what the row touches
+  CHECK((*writer)->install().is_ok());
+  Sql reader(receiver);
+  STRCMP_EQUAL(sql.rows("SELECT id, hex(x) FROM t").c_str(), reader.rows("SELECT id, hex(x) FROM t").c_str());
+}
+
+TEST(Snapshot, a_stream_that_nobody_goes_on_with_can_be_discarded) {
+  TestNode receiver(receiver_directory.path());
+  const std::string part = receiver_directory.path() + "/dqlite-node/incoming.part";
+  {
+    Result<std::unique_ptr<SnapshotWriter>> cut_off = SnapshotWriter::open(receiver.databases());
+    CHECK((*cut_off)->write(0, Bytes(100, 1)).is_ok());
+    (*cut_off)->keep();
+  }
+  CHECK(std::filesystem::exists(part));
+  CHECK(finish_installation(receiver.databases()).is_ok());  // a start of the node leaves it
+  CHECK(std::filesystem::exists(part));
+  CHECK(discard_kept_stream(receiver.databases()).is_ok());
+  CHECK(!std::filesystem::exists(part));
 }
 
 TEST(Snapshot, a_reader_of_the_replaced_copy_gets_an_error_and_then_the_new_rows) {

@@ -49,7 +49,8 @@ std::vector<Message> all_messages() {
           message(AppendResponse{true, 5, {4, 1}, 6, 2}),
           message(TimeoutNow{}),
           message(chunk),
-          message(SnapshotAck{77, 8, false, true}),
+          message(SnapshotAck{77, 8, false, true, {}}),
+          message(SnapshotAck{77, 8, false, false, {1, 2, 3}}),
           message(ReadRequest{9}),
           message(ReadResponse{9, 10})};
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "codec/checksum.h"
+
 namespace dqlite::raft {
 
 namespace {
@@ -26,19 +28,31 @@ class FakeSource final : public SnapshotSource {
 class FakeSink final : public SnapshotSink {
  public:
   explicit FakeSink(FakeMachine& machine) : machine_(machine) {}
+  ~FakeSink() override {
+    if (!kept_) machine_.discard_kept_install();
+  }
+  Result<std::vector<uint64_t>> held(size_t piece_bytes) override {
+    const Bytes bytes = machine_.incoming();
+    std::vector<uint64_t> checksums;
+    for (size_t at = 0; at < bytes.size(); at += piece_bytes) {
+      checksums.push_back(
+          codec::checksum(ByteView(bytes).subspan(at, std::min(piece_bytes, bytes.size() - at))));
+    }
+    return checksums;
+  }
+  void keep() override { kept_ = true; }
   Status write(uint64_t offset, ByteView bytes) override {
-    if (offset != bytes_.size()) return {Code::kInvalid, "a piece is out of order"};
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    machine_.write_incoming(offset, bytes);
     return Status::ok();
   }
   Status install() override {
-    machine_.install(decode_checkpoint(bytes_));
+    machine_.install();
     return Status::ok();
   }
 
  private:
   FakeMachine& machine_;
-  Bytes bytes_;
+  bool kept_ = false;
 };
 
 std::string text_of(const Entry& entry) {
@@ -120,15 +134,52 @@ Result<std::unique_ptr<SnapshotSink>> FakeMachine::begin_install(EntryId, uint64
 
 void FakeMachine::checkpoint() {
   std::lock_guard lock(mutex_);
-  file_ = {applied_, commands_};
+  file_.last = applied_;
+  file_.commands = commands_;
 }
 
-void FakeMachine::install(Checkpoint state) {
+void FakeMachine::install() {
   std::lock_guard lock(mutex_);
-  file_ = state;
-  commands_ = std::move(state.commands);
-  applied_ = state.last;
+  file_ = decode_checkpoint(file_.incoming);
+  commands_ = file_.commands;
+  applied_ = file_.last;
   note("installed");
+}
+
+void FakeMachine::discard_kept_install() {
+  std::lock_guard lock(mutex_);
+  file_.incoming.clear();
+}
+
+void FakeMachine::write_incoming(uint64_t offset, ByteView bytes) {
+  std::unique_lock lock(mutex_);
+  if (offset >= hold_incoming_at_) {
+    incoming_held_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return offset < hold_incoming_at_; });
+  }
+  if (file_.incoming.size() < offset + bytes.size()) file_.incoming.resize(offset + bytes.size());
+  std::copy(bytes.begin(), bytes.end(), file_.incoming.begin() + static_cast<ptrdiff_t>(offset));
+  incoming_written_ += bytes.size();
+}
+
+Bytes FakeMachine::incoming() const {
+  std::lock_guard lock(mutex_);
+  return file_.incoming;
+}
+
+void FakeMachine::hold_incoming_at(uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  hold_incoming_at_ = bytes;
+}
+
+bool FakeMachine::wait_incoming_held() const {
+  return wait_for([this] { return incoming_held_; });
+}
+
+uint64_t FakeMachine::incoming_bytes_written() const {
+  std::lock_guard lock(mutex_);
+  return incoming_written_;
 }
 
 void FakeMachine::fail_with(const Status& status) {
@@ -149,6 +200,7 @@ void FakeMachine::close_gate() {
 void FakeMachine::open_gate() {
   std::lock_guard lock(mutex_);
   gate_closed_ = false;
+  hold_incoming_at_ = UINT64_MAX;
   changed_.notify_all();
 }
 

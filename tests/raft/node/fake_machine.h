@@ -21,6 +21,7 @@ constexpr std::chrono::seconds kPatience{60};
 struct Checkpoint {
   EntryId last;
   std::vector<std::string> commands;
+  Bytes incoming = {};  // a snapshot that is arriving, or did not arrive whole
 };
 
 Bytes encode(const Checkpoint& checkpoint);
@@ -39,10 +40,18 @@ class FakeMachine final : public StateMachine {
   EntryId durable_point() override;
   Result<std::unique_ptr<SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) override;
+  void discard_kept_install() override;
 
   // --- tests ---
   void checkpoint();
-  void install(Checkpoint state);
+  void install();  // what came in
+  void write_incoming(uint64_t offset, ByteView bytes);
+  [[nodiscard]] Bytes incoming() const;
+  // Whoever stores an arriving snapshot waits there until `open_gate`.
+  void hold_incoming_at(uint64_t bytes);
+  bool wait_incoming_held() const;
+  // Written in this life.
+  [[nodiscard]] uint64_t incoming_bytes_written() const;
   // The next apply fails so.
   void fail_with(const Status& status);
   // The next apply finds no memory.
@@ -76,6 +85,9 @@ class FakeMachine final : public StateMachine {
   Status failure_;
   bool throws_ = false;
   bool gate_closed_ = false;
+  uint64_t hold_incoming_at_ = UINT64_MAX;
+  bool incoming_held_ = false;
+  uint64_t incoming_written_ = 0;
 };
 
 }  // namespace dqlite::raft

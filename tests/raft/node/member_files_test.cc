@@ -178,7 +178,8 @@ TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreeme
     if (!files) return files.status();
     Status done = write_install_note(disk(), directory.path(), start);
     if (!done) return done;
-    machine->install({start.last, {"x"}});
+    machine->write_incoming(0, encode({start.last, {"x"}}));
+    machine->install();
     return finish_install(disk(), directory.path(), *files->log, start);
   };
   cut_everywhere(install, [&](bool through) {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 namespace dqlite::raft {
 
@@ -27,6 +28,7 @@ Status TestNode::try_start() {
   Result<std::unique_ptr<IdentityFile>> identity = IdentityFile::open(posix_disk(), options.directory);
   if (!identity) return identity.status();
   machine = std::make_unique<FakeMachine>(file);
+  machine->hold_incoming_at(std::exchange(hold_incoming_at, UINT64_MAX));
   Result<std::unique_ptr<Node>> opened = Node::open(options, std::move(*identity), *machine);
   if (!opened) return opened.status();
   node = std::move(*opened);

@@ -52,6 +52,7 @@ class TestNode {
   TemporaryDirectory directory;
   NodeOptions options;
   Checkpoint file;
+  uint64_t hold_incoming_at = UINT64_MAX;  // FakeMachine::hold_incoming_at of the next start
   std::unique_ptr<FakeMachine> machine;
   std::unique_ptr<Node> node;
 
