@@ -20,11 +20,13 @@ class RealNode final : public Node {
   RealNode(const NodeOptions& options, std::unique_ptr<IdentityFile> identity, StateMachine& machine)
       : options_(options),
         file_(std::move(identity)),
-        writer_({[this] { driver_.loop().poke(); }, [this](const Status& reason) { report_fault(reason); },
+        reader_(std::make_unique<ThreadLane>()),
+        writer_(std::make_unique<ThreadLane>(),
+                {[this] { driver_.loop().poke(); }, [this](const Status& reason) { report_fault(reason); },
                  [this](const Status& status) {
                    driver_.loop().post([this, status] { driver_.disk_full(status); });
                  }}),
-        applier_(machine, published_,
+        applier_(std::make_unique<ThreadLane>(), machine, published_,
                  {[this] { driver_.loop().poke(); }, [this](const Status& reason) { report_fault(reason); },
                   [this](uint64_t ticket, const Result<Index>& outcome) {
                     driver_.loop().post([this, ticket, outcome] { driver_.ticket_decided(ticket, outcome); });

@@ -19,8 +19,7 @@ Status Applier::start() {
     machine_.poisoned({Code::kPoisoned, reason.sentence()});
     events_.failed(reason);
   };
-  return thread_.start(
-      "dqlite-apply", [this] { run(); }, ended_by_exception);
+  return lane_->start("dqlite-apply", {[this] { work(); }}, ended_by_exception);
 }
 
 void Applier::apply(std::vector<Entry> entries) {
@@ -28,15 +27,14 @@ void Applier::apply(std::vector<Entry> entries) {
   mailbox_.put_quietly(Entries{std::move(entries)});
 }
 
-void Applier::run() {
+void Applier::work() {
   std::vector<Item> items;
-  while (mailbox_.take_all(items)) {
-    const Index before = applied_;
-    for (Item& item : items) {
-      std::visit([this](auto& each) { handle(each); }, item);
-    }
-    if (applied_ != before && applied_ >= published_.report_at.load()) events_.progressed();
+  mailbox_.take_all(items);
+  const Index before = applied_;
+  for (Item& item : items) {
+    std::visit([this](auto& each) { handle(each); }, item);
   }
+  if (applied_ != before && applied_ >= published_.report_at.load()) events_.progressed();
 }
 
 void Applier::note_applied(Index index) {

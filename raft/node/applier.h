@@ -1,4 +1,4 @@
-// The thread that hands everything to the state machine, in ONE order [A1 iv]: committed entries, changes of
+// Hands everything to the state machine, on a lane of its own, in ONE order [A1 iv]: committed entries, changes of
 // leadership, fates of proposals, arriving snapshots.
 //
 // The loop thread fills the queue; the applier thread alone calls `StateMachine` (but for the methods that
@@ -20,7 +20,6 @@
 #include "raft/log/log.h"
 #include "raft/node/mailbox.h"
 #include "raft/node/published.h"
-#include "raft/node/thread.h"
 #include "raft/state_machine.h"
 
 namespace dqlite::raft {
@@ -39,8 +38,12 @@ class Applier {
     std::function<void(uint64_t ticket, Result<Index>)> ticket_decided;
   };
 
-  Applier(StateMachine& machine, Published& published, Events events)
-      : machine_(machine), published_(published), events_(std::move(events)) {}
+  Applier(std::unique_ptr<Lane> lane, StateMachine& machine, Published& published, Events events)
+      : machine_(machine),
+        published_(published),
+        events_(std::move(events)),
+        mailbox_(*lane),
+        lane_(std::move(lane)) {}
 
   // If the thread ends by an exception, it still tells the state machine; nobody would take a `poison`.
   Status start();
@@ -69,7 +72,7 @@ class Applier {
   }
   void close() { mailbox_.close(); }
 
-  bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }
+  bool wait_ended(Deadline deadline) { return lane_->wait_ended(deadline); }
   // Of entries that wait in the queue with their payloads.
   [[nodiscard]] size_t backlog_bytes() const { return backlog_bytes_.load(); }
 
@@ -108,7 +111,7 @@ class Applier {
       std::variant<Begin, Entries, Range, LeadershipEvent, Appended, Truncated, Dropped, Install, Poison>;
 
   void put(Item item) { mailbox_.put(std::move(item)); }
-  void run();
+  void work();
   void handle(Begin& begin);
   void handle(Entries& entries);
   void handle(Range& range);
@@ -139,7 +142,7 @@ class Applier {
   std::optional<LeadershipEvent> gaining_;          // its no-op is not applied yet
   bool leads_ = false;
   bool failed_ = false;
-  Thread thread_;
+  const std::unique_ptr<Lane> lane_;  // ends before the rest does
 };
 
 }  // namespace dqlite::raft

@@ -18,8 +18,7 @@ size_t size_of(const Persist& persist) {
 }  // namespace
 
 Status LogWriter::start() {
-  return thread_.start(
-      "dqlite-log", [this] { run(); }, events_.failed);
+  return lane_->start("dqlite-log", {[this] { work(); }, [this] { end(); }}, events_.failed);
 }
 
 void LogWriter::close(Index commit) {
@@ -29,51 +28,51 @@ void LogWriter::close(Index commit) {
   mailbox_.close();
 }
 
-void LogWriter::run() {
+void LogWriter::work() {
+  if (has_failed_) return;
   std::vector<Persist> persists;
-  while (mailbox_.take_all(persists)) {
-    Status written = write_all(persists);
+  mailbox_.take_all(persists);
+  for (Persist& persist : persists) taken_.push_back(std::move(persist));
+  for (fill_batch(); !batch_.empty(); fill_batch()) {
+    const Status written = write_batch();
     if (written) continue;
-    events_.failed(written);
-    return;
-  }
-  // A failure costs nothing that was promised: the next start only knows less to be committed.
-  if (log_) (void)log_->append_commit(final_commit_.load());
-}
-
-Status LogWriter::write_all(std::vector<Persist>& persists) {
-  std::vector<Persist> batch;
-  size_t bytes = 0;
-  for (Persist& persist : persists) {
-    const size_t size = size_of(persist);
-    if (!batch.empty() && bytes + size > kMaxBatchBytes) {
-      Status written = write_batch(batch);
-      if (!written) return written;
-      batch.clear();
-      bytes = 0;
+    if (written.code() == Code::kFull && !closing_.load()) {
+      if (!std::exchange(is_full_, true)) events_.full(written);
+      return lane_->rest(kFullRetryInterval);
     }
-    batch.push_back(std::move(persist));
-    bytes += size;
+    has_failed_ = true;
+    events_.failed(written);
+    return lane_->close();
   }
-  return write_batch(batch);
 }
 
-Status LogWriter::write_batch(const std::vector<Persist>& batch) {
-  Status written = log_->append(batch);
-  bool told = false;
-  while (written.code() == Code::kFull && !closing_.load()) {
-    if (!told) events_.full(written);
-    told = true;
-    std::this_thread::sleep_for(kFullRetryInterval);
-    written = log_->append(batch);
+// One that found no space is tried again as it is.
+void LogWriter::fill_batch() {
+  if (!batch_.empty()) return;
+  size_t bytes = 0;
+  while (!taken_.empty()) {
+    bytes += size_of(taken_.front());
+    if (!batch_.empty() && bytes > kMaxBatchBytes) return;
+    batch_.push_back(std::move(taken_.front()));
+    taken_.pop_front();
   }
+}
+
+Status LogWriter::write_batch() {
+  Status written = log_->append(batch_);
   if (!written) return written;
-  if (told) events_.full(Status::ok());
+  if (std::exchange(is_full_, false)) events_.full(Status::ok());
   uint64_t newest = durable_token_.load(std::memory_order_relaxed);
-  for (const Persist& persist : batch) newest = std::max(newest, persist.token);
+  for (const Persist& persist : batch_) newest = std::max(newest, persist.token);
+  batch_.clear();
   durable_token_.store(newest, std::memory_order_release);
   events_.progressed();
   return Status::ok();
+}
+
+void LogWriter::end() {
+  // A failure costs nothing that was promised: the next start only knows less to be committed.
+  if (log_ && !has_failed_) (void)log_->append_commit(final_commit_.load());
 }
 
 }  // namespace dqlite::raft

@@ -1,19 +1,19 @@
-// The thread that makes the core's persists durable: many of them with one write and one sync.
+// Makes the core's persists durable, on a lane of its own: many of them with one write and one sync.
 //
 // `begin`, `put`, `wake` and `close` from the loop thread; `durable_token` from any. A batch is at most a megabyte (a
 // single larger entry goes alone), since a vote may be queued behind it [C7]. A full disk is waited out, if
 // the log says that nothing was written: to the core that is a disk that hangs, and a leader with such a disk
-// gives up its leadership. Every other failure ends the thread and is told once [D11]: nothing is durable
-// after it.
+// gives up its leadership. Every other failure ends the lane and is told once [D11]: nothing is durable after
+// it.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 
 #include "raft/log/log.h"
 #include "raft/node/mailbox.h"
-#include "raft/node/thread.h"
 
 namespace dqlite::raft {
 
@@ -25,7 +25,8 @@ class LogWriter {
     std::function<void(const Status&)> full;    // no space: waiting; ok: there is space again
   };
 
-  explicit LogWriter(Events events) : events_(std::move(events)) {}
+  LogWriter(std::unique_ptr<Lane> lane, Events events)
+      : events_(std::move(events)), mailbox_(*lane), lane_(std::move(lane)) {}
 
   Status start();
   // Before the first `put`.
@@ -35,13 +36,14 @@ class LogWriter {
   void wake() { mailbox_.wake(); }
   // What was put before is still written, then the exact commit index [A2]. Only the first call counts.
   void close(Index commit);
-  bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }
+  bool wait_ended(Deadline deadline) { return lane_->wait_ended(deadline); }
   [[nodiscard]] uint64_t durable_token() const { return durable_token_.load(std::memory_order_acquire); }
 
  private:
-  void run();
-  Status write_all(std::vector<Persist>& persists);
-  Status write_batch(const std::vector<Persist>& batch);
+  void work();
+  void end();
+  void fill_batch();
+  Status write_batch();
 
   const Events events_;
   std::shared_ptr<Log> log_;  // handed over by the mailbox's lock
@@ -49,7 +51,13 @@ class LogWriter {
   std::atomic<bool> closing_{false};
   std::atomic<Index> final_commit_{0};
   std::atomic<uint64_t> durable_token_{0};
-  Thread thread_;
+
+  // The lane's own.
+  std::deque<Persist> taken_;
+  std::vector<Persist> batch_;  // to be written, or to be tried again
+  bool is_full_ = false;
+  bool has_failed_ = false;
+  const std::unique_ptr<Lane> lane_;  // ends before the rest does
 };
 
 }  // namespace dqlite::raft

@@ -1,32 +1,29 @@
-// A queue into one thread: anybody puts in, the thread takes out everything that is there at once.
+// A queue into one lane: anybody puts in, the lane takes out everything that is there at once.
 //
 // How much may lie in it is bounded by whoever fills it (the core's windows, the applier's backlog limit).
-// Any thread puts; one thread takes.
+// Any thread puts; one lane takes.
 #pragma once
 
 #include <utility>
 #include <vector>
 
-#include "raft/node/mutex.h"
+#include "raft/node/lane.h"
 
 namespace dqlite::raft {
 
 template <typename T>
 class Mailbox {
  public:
+  explicit Mailbox(Lane& lane) : lane_(lane) {}
+
   // False: closed, and the item is dropped.
   bool put(T item) {
-    {
-      MutexLock lock(mutex_);
-      if (closed_) return false;
-      items_.push_back(std::move(item));
-      if (std::exchange(woken_, true)) return true;
-    }
-    filled_.notify_one();  // without the mutex, which the thread that wakes takes first
+    if (!put_quietly(std::move(item))) return false;
+    lane_.wake();
     return true;
   }
 
-  // The same for what is of no use before a later item or `wake`: the thread sleeps on.
+  // The same for what is of no use before a later item or `wake`: the lane is left to sleep.
   bool put_quietly(T item) {
     MutexLock lock(mutex_);
     if (closed_) return false;
@@ -38,36 +35,31 @@ class Mailbox {
   void wake() {
     {
       MutexLock lock(mutex_);
-      if (items_.empty() || std::exchange(woken_, true)) return;
+      if (items_.empty()) return;
     }
-    filled_.notify_one();
+    lane_.wake();
   }
 
-  // Waits for something, and puts it into `out`. False: closed, and nothing is left.
-  bool take_all(std::vector<T>& out) {
+  // What is there, which may be nothing, goes into `out`.
+  void take_all(std::vector<T>& out) {
     out.clear();
     MutexLock lock(mutex_);
-    while (items_.empty()) {
-      if (closed_) return false;
-      filled_.wait(mutex_);
-    }
-    woken_ = false;
     out.swap(items_);
-    return true;
   }
 
-  // What is there can still be taken.
+  // What is there can still be taken, by the lane's last call.
   void close() {
-    MutexLock lock(mutex_);
-    closed_ = true;
-    filled_.notify_all();
+    {
+      MutexLock lock(mutex_);
+      closed_ = true;
+    }
+    lane_.close();
   }
 
  private:
+  Lane& lane_;
   Mutex mutex_;
-  Condition filled_;
   std::vector<T> items_ DQLITE_GUARDED_BY(mutex_);
-  bool woken_ DQLITE_GUARDED_BY(mutex_) = false;  // since items were taken last
   bool closed_ DQLITE_GUARDED_BY(mutex_) = false;
 };
 

@@ -15,7 +15,8 @@ TEST_GROUP(Applier) {
   std::mutex mutex;
   std::vector<std::pair<uint64_t, Result<Index>>> decided;
   Status failure;
-  Applier applier{machine,
+  Applier applier{std::make_unique<ThreadLane>(),
+                  machine,
                   published,
                   {[] {},
                    [this](const Status& reason) {
@@ -147,7 +148,8 @@ TEST(Applier, nothing_is_applied_or_answered_after_the_poison) {
   Checkpoint empty;
   FakeMachine other(empty);
   Published fresh;
-  Applier second(other, fresh, {[] {}, [](const Status&) {}, [](uint64_t, const Result<Index>&) {}});
+  Applier second(std::make_unique<ThreadLane>(), other, fresh,
+                 {[] {}, [](const Status&) {}, [](uint64_t, const Result<Index>&) {}});
   second.begin(nullptr, 0);
   second.apply({command(1, 1, "x")});
   second.appended({2, 1}, {7, 0});

@@ -10,7 +10,7 @@ using namespace dqlite::raft;
 TEST_GROUP(Greeter) {
   TemporaryDirectory directory;
   std::unique_ptr<IdentityFile> file;
-  Worker reader;
+  Worker reader{std::make_unique<ThreadLane>()};
   std::unique_ptr<Greeter> greeter;
 
   void setup() override {

@@ -2,6 +2,7 @@
 #include "raft/node/log_writer.h"
 
 #include "tests/raft/log/fault_disk.h"
+#include "tests/raft/node/hand_lane.h"
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;
@@ -14,7 +15,8 @@ TEST_GROUP(LogWriter) {
   std::mutex mutex;
   std::vector<Status> failures;
   std::vector<Status> fullness;
-  LogWriter writer{{[] {},
+  LogWriter writer{std::make_unique<ThreadLane>(),
+                   {[] {},
                     [this](const Status& reason) {
                       std::lock_guard lock(mutex);
                       failures.push_back(reason);
@@ -105,4 +107,36 @@ TEST(LogWriter, D11_a_failed_sync_is_told_once_and_nothing_is_durable_afterwards
   CHECK(writer.wait_ended(patience()));
   LONGS_EQUAL(1, failures.size());
   LONGS_EQUAL(1, writer.durable_token());
+}
+
+// On a lane without a thread: what it waits for is the lane's next call.
+TEST(LogWriter, B5_a_full_disk_is_asked_again_after_a_rest_and_given_up_at_the_close) {
+  auto owned = std::make_unique<HandLane>();
+  HandLane& lane = *owned;
+  int full = 0;
+  int failed = 0;
+  LogWriter by_hand(std::move(owned),
+                    {[] {}, [&](const Status&) { failed++; }, [&](const Status&) { full++; }});
+  WORKS(by_hand.start());
+  by_hand.begin(log);
+  disk.set_space(0);
+  Persist persist;
+  persist.token = 7;
+  persist.entries.push_back(
+      {1, 1, EntryKind::kCommand, std::make_shared<const Bytes>(size_t{200} << 10, uint8_t{1})});
+  by_hand.put(std::move(persist));
+  CHECK_FALSE(lane.run());
+  by_hand.wake();
+  for (int i = 0; i < 3; i++) {
+    CHECK(lane.run());
+    CHECK(lane.rests());
+    CHECK_FALSE(lane.run());
+    lane.end_rest();
+  }
+  LONGS_EQUAL(1, full);
+  by_hand.close(0);
+  CHECK(lane.run());
+  CHECK(by_hand.wait_ended(patience()));
+  LONGS_EQUAL(1, failed);
+  LONGS_EQUAL(0, by_hand.durable_token());
 }

@@ -68,7 +68,7 @@ TEST_GROUP(SnapshotSender) {
   Mirror mirror;
   Loop loop{no_turns};
   net::Transport transport{loop.context(), mirror};
-  Worker reader;
+  Worker reader{std::make_unique<ThreadLane>()};
   Core core{options_of_self(), log_behind(file.last)};
   SnapshotSender sender{core, transport, loop, reader, machine, 20, 1};
 
