@@ -31,7 +31,7 @@ class RealNode final : public Node {
                   [this](uint64_t ticket, const Result<Index>& outcome) {
                     driver_.loop().post([this, ticket, outcome] { driver_.ticket_decided(ticket, outcome); });
                   }}),
-        driver_({options_, *file_, machine, published_, reader_, writer_, applier_}),
+        driver_({options_, posix_disk(), *file_, machine, published_, reader_, writer_, applier_}),
         machine_(machine) {}
 
   // Only tests come here: a host process leaks its nodes. Waits for every thread.

@@ -45,13 +45,24 @@ struct Identity {
   uint64_t inode = 0;
 };
 
-class IdentityFile {
+// What a node remembers of its peers' starts. Calls from any thread.
+class BootMemory {
+ public:
+  virtual ~BootMemory() = default;
+  // The highest boot counter that this peer ever showed: durable on return, written only when raised (so
+  // nearly never). A hello with a lower counter, or an equal one and another nonce, comes from a copied or
+  // restored directory [B7].
+  virtual Status remember_peer(uint64_t instance, uint64_t boot_counter) = 0;
+  [[nodiscard]] virtual uint64_t peer_boot_counter(uint64_t instance) const = 0;  // 0: never seen
+};
+
+class IdentityFile final : public BootMemory {
  public:
   // Takes the lock, creates or reads the identity and raises the boot counter. kBusy if another process holds
   // the lock, with a sentence naming its pid, or "a child of dead pid N" if that process is gone. kCorrupt if
   // neither copy of the identity is valid, or the file is missing where a log is.
   static Result<std::unique_ptr<IdentityFile>> open(Disk& disk, const std::string& directory);
-  ~IdentityFile();  // releases the lock
+  ~IdentityFile() override;  // releases the lock
 
   [[nodiscard]] const Identity& identity() const { return identity_; }
   // True if the directory lies on another machine or inode than where it was created or last accepted. It
@@ -63,11 +74,9 @@ class IdentityFile {
   // Durable on return. `boot_nonce` is not kept.
   Status save(const Identity& identity);
 
-  // The highest boot counter that this peer ever showed: durable on return, written only when raised (so
-  // nearly never). A hello with a lower counter, or an equal one and another nonce, comes from a copied or
-  // restored directory [B7]. These two may be called from any thread, beside each other and the rest.
-  Status remember_peer(uint64_t instance, uint64_t boot_counter);
-  [[nodiscard]] uint64_t peer_boot_counter(uint64_t instance) const;  // 0: never seen
+  // These two may be called from any thread, beside each other and the rest.
+  Status remember_peer(uint64_t instance, uint64_t boot_counter) override;
+  [[nodiscard]] uint64_t peer_boot_counter(uint64_t instance) const override;
 
   // In a forked child: closes the lock's descriptor without giving up the parent's lock.
   void close_after_fork();

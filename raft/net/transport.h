@@ -9,11 +9,10 @@
 #include <map>
 #include <memory>
 
+#include "raft/net/network.h"
 #include "raft/net/peer_link.h"
 
 namespace dqlite::raft::net {
-
-using ConnectionId = uint64_t;  // of an accepted connection; never used twice
 
 class TransportDelegate {
  public:
@@ -34,7 +33,7 @@ class TransportDelegate {
   virtual void handle_link_lost(NodeId peer) = 0;
 };
 
-class Transport final : private PeerLinkDelegate {
+class Transport final : public Network, private PeerLinkDelegate {
  public:
   Transport(Context& context, TransportDelegate& delegate);
   ~Transport() override;
@@ -45,24 +44,21 @@ class Transport final : private PeerLinkDelegate {
   // Stops listening and closes every connection. The transport sends and receives nothing more.
   void close();
 
-  // Where a member is reached. Creates or moves its link.
-  void set_peer(NodeId peer, const Address& address);
-  // Drops the links of everybody who is not in the list. Not from inside a delegate's call.
-  void keep_peers(const std::vector<NodeId>& peers);
-  [[nodiscard]] bool has_peer(NodeId peer) const { return links_.count(peer) != 0; }
-  // False: dropped.
-  bool send(const Message& message);
-  bool send_forward(NodeId peer, const ForwardRequest& request);
-  void wake(NodeId peer);
-  void reply(ConnectionId to, const JoinReply& reply);
-  void reply(ConnectionId to, const ForwardReply& reply);
+  // --- Network ---
+  void set_peer(NodeId peer, const Address& address) override;
+  void keep_peers(const std::vector<NodeId>& peers) override;
+  bool send(const Message& message) override;
+  bool send_forward(NodeId peer, const ForwardRequest& request) override;
+  void reply(ConnectionId to, const JoinReply& reply) override;
+  void reply(ConnectionId to, const ForwardReply& reply) override;
+  [[nodiscard]] Status link_refusal(NodeId peer) const override;
 
+  [[nodiscard]] bool has_peer(NodeId peer) const { return links_.count(peer) != 0; }
+  void wake(NodeId peer);
   void tick();
   [[nodiscard]] uint64_t messages_sent() const { return messages_sent_; }
   // Why the link to `peer` is not up, or ok.
   [[nodiscard]] Status link_failure(NodeId peer) const;
-  // The same, but ok for a peer that only cannot be reached: the failures that no repair of the network ends.
-  [[nodiscard]] Status link_refusal(NodeId peer) const;
 
  private:
   class Inbound;

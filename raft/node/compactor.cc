@@ -4,8 +4,9 @@
 
 namespace dqlite::raft {
 
-Compactor::Compactor(Core& core, Loop& loop, Worker& reader, StateMachine& machine, std::shared_ptr<Log> log,
-                     uint64_t tail_bytes, std::function<std::optional<Index>()> pinned)
+Compactor::Compactor(Core& core, Executor& loop, Worker& reader, StateMachine& machine,
+                     std::shared_ptr<Log> log, uint64_t tail_bytes,
+                     std::function<std::optional<Index>()> pinned)
     : core_(core),
       loop_(loop),
       reader_(reader),

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "raft/log/log.h"
-#include "raft/node/loop.h"
+#include "raft/node/executor.h"
 #include "raft/node/worker.h"
 #include "raft/state_machine.h"
 
@@ -17,7 +17,7 @@ namespace dqlite::raft {
 
 class Compactor {
  public:
-  Compactor(Core& core, Loop& loop, Worker& reader, StateMachine& machine, std::shared_ptr<Log> log,
+  Compactor(Core& core, Executor& loop, Worker& reader, StateMachine& machine, std::shared_ptr<Log> log,
             uint64_t tail_bytes, std::function<std::optional<Index>()> pinned);
 
   // The durable point rose.
@@ -31,7 +31,7 @@ class Compactor {
   void compacted(const LogStart& start);
 
   Core& core_;
-  Loop& loop_;
+  Executor& loop_;
   Worker& reader_;
   StateMachine& machine_;
   const std::shared_ptr<Log> log_;

@@ -12,8 +12,10 @@
 
 #include <memory>
 
+#include "raft/net/transport.h"
 #include "raft/node/join_client.h"
 #include "raft/node/live_member.h"
+#include "raft/node/loop.h"
 
 namespace dqlite::raft {
 
@@ -22,6 +24,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   // Threads and state that the node owns and the driver uses.
   struct Parts {
     const NodeOptions& options;
+    Disk& disk;
     IdentityFile& file;
     StateMachine& machine;
     Published& published;

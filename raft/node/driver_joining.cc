@@ -27,7 +27,7 @@ void Driver::bootstrap(bool adopted, StatusCompletion completion) {
   founding_waiters_.push_back(std::move(completion));
   parts_.reader.post([this, adopted, address = address_] {
     auto files = std::make_shared<Result<MemberFiles>>(
-        found_cluster(posix_disk(), parts_.options, parts_.file, address, adopted, parts_.machine));
+        found_cluster(parts_.disk, parts_.options, parts_.file, address, adopted, parts_.machine));
     loop_.post([this, files] { founded(*files); });
   });
 }
@@ -49,11 +49,17 @@ void Driver::founded(const Result<MemberFiles>& files) {
 
 void Driver::become_member(const MemberFiles& files) {
   set_identity(files.identity);
-  const MemberServices services{parts_.options,   parts_.machine,
-                                parts_.published, loop_,
-                                parts_.reader,    parts_.writer,
-                                parts_.applier,   transport_,
-                                greeter_,         [this](const Status& reason) { poison(reason); }};
+  const MemberServices services{parts_.options,
+                                parts_.machine,
+                                parts_.published,
+                                loop_,
+                                parts_.reader,
+                                parts_.writer,
+                                parts_.applier,
+                                transport_,
+                                parts_.disk,
+                                greeter_,
+                                [this](const Status& reason) { poison(reason); }};
   member_ = std::make_unique<LiveMember>(services, identity_, address_, files);
   phase_ = Phase::kMember;
 }
@@ -181,7 +187,7 @@ void Driver::taken_in(const net::JoinReply& reply) {
   finished_join_client_ = std::move(join_client_);
   parts_.reader.post([this, reply, leader] {
     auto files = std::make_shared<Result<MemberFiles>>(enter_cluster(
-        posix_disk(), parts_.options, parts_.file, reply.cluster_id, reply.node_id, parts_.machine));
+        parts_.disk, parts_.options, parts_.file, reply.cluster_id, reply.node_id, parts_.machine));
     loop_.post([this, reply, leader, files] { entered(reply, leader, *files); });
   });
 }

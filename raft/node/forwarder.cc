@@ -33,11 +33,11 @@ void Forwarder::try_now(uint64_t id, Command& command) {
   net::ForwardRequest request;
   request.request_id = id;
   request.payload = *command.payload;
-  if (transport_.send_forward(leader, request)) command.sent_to = leader;
+  if (network_.send_forward(leader, request)) command.sent_to = leader;
 }
 
 void Forwarder::try_waiting() {
-  const Deadline now = Clock::now();
+  const Deadline now = loop_.now();
   std::vector<uint64_t> late;
   for (auto& [id, command] : commands_) {
     if (now >= command.deadline) {
@@ -70,7 +70,7 @@ void Forwarder::decided(uint64_t ticket, const Result<Index>& outcome) {
   reply.request_id = guest->second.request_id;
   reply.status = outcome.status();
   if (outcome) reply.index = *outcome;
-  transport_.reply(guest->second.from, reply);
+  network_.reply(guest->second.from, reply);
   guests_.erase(guest);
 }
 

@@ -8,8 +8,9 @@
 #include <map>
 #include <unordered_map>
 
-#include "raft/net/transport.h"
+#include "raft/net/network.h"
 #include "raft/node/completion.h"
+#include "raft/node/executor.h"
 
 namespace dqlite::raft {
 
@@ -18,8 +19,8 @@ class Forwarder {
   // `propose` hands a payload to the core, to be answered through `decided` under the ticket.
   using Propose = std::function<void(uint64_t ticket, SharedBytes payload)>;
 
-  Forwarder(Core& core, net::Transport& transport, Propose propose)
-      : core_(core), transport_(transport), propose_(std::move(propose)) {}
+  Forwarder(Core& core, net::Network& network, const Executor& loop, Propose propose)
+      : core_(core), network_(network), loop_(loop), propose_(std::move(propose)) {}
 
   void begin(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void handle_request(net::ConnectionId from, net::ForwardRequest request);
@@ -49,7 +50,8 @@ class Forwarder {
   void refused(uint64_t id, const Result<Index>& outcome);
 
   Core& core_;
-  net::Transport& transport_;
+  net::Network& network_;
+  const Executor& loop_;
   const Propose propose_;
   uint64_t next_id_ = 1;
   std::map<uint64_t, Command> commands_;        // by ticket, which is also the request id

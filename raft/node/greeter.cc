@@ -80,7 +80,7 @@ Status Greeter::judge_member(const net::Hello& hello) {
 
 Status Greeter::judge_boot(const net::Hello& hello) {
   const auto known = boots_.find(hello.instance);
-  const uint64_t durable = file_.peer_boot_counter(hello.instance);
+  const uint64_t durable = boot_memory_.peer_boot_counter(hello.instance);
   const uint64_t highest = std::max(durable, known == boots_.end() ? 0 : known->second.counter);
   const bool is_other_life = known != boots_.end() && hello.boot_counter == known->second.counter &&
                              hello.boot_nonce != known->second.nonce;
@@ -94,7 +94,7 @@ Status Greeter::judge_boot(const net::Hello& hello) {
   if (hello.boot_counter > durable) {
     // A failure loses nothing but the memory of this start.
     reader_.post([this, instance = hello.instance, counter = hello.boot_counter] {
-      (void)file_.remember_peer(instance, counter);
+      (void)boot_memory_.remember_peer(instance, counter);
     });
   }
   return Status::ok();

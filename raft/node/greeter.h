@@ -17,7 +17,7 @@ namespace dqlite::raft {
 
 class Greeter {
  public:
-  Greeter(IdentityFile& file, Worker& reader) : file_(file), reader_(reader) {}
+  Greeter(BootMemory& boot_memory, Worker& reader) : boot_memory_(boot_memory), reader_(reader) {}
 
   void set_identity(const Identity& identity, const std::string& address);
   void set_configuration(const Configuration& configuration) { configuration_ = configuration; }
@@ -40,7 +40,7 @@ class Greeter {
   Status judge_member(const net::Hello& hello);
   Status judge_boot(const net::Hello& hello);
 
-  IdentityFile& file_;
+  BootMemory& boot_memory_;
   Worker& reader_;
   Identity identity_;
   std::string address_;

@@ -19,9 +19,9 @@ JoinReply without_success(JoinCode code, const std::string& sentence) {
 void JoinDesk::handle(net::ConnectionId from, const net::JoinRequest& request) {
   if (core_.role() != Role::kLeader) return refer_to_leader(from);
   if (request.instance == 0 || !net::parse_address(request.address)) {
-    return transport_.reply(from, without_success(JoinCode::kRefused,
-                                                  "a node that joins must have listen=host:port, "
-                                                  "so that the others can reach it"));
+    return network_.reply(from, without_success(JoinCode::kRefused,
+                                                "a node that joins must have listen=host:port, "
+                                                "so that the others can reach it"));
   }
   const Member* existing = core_.configuration().find_instance(request.instance);
   Result<Index> changed = existing == nullptr ? core_.add_member(request.instance, request.address)
@@ -30,22 +30,22 @@ void JoinDesk::handle(net::ConnectionId from, const net::JoinRequest& request) {
     const bool is_final = failure_class(changed.status().code()) == FailureClass::kCaller &&
                           changed.status().code() != Code::kNotLeader;
     const JoinCode code = is_final ? JoinCode::kRefused : JoinCode::kLater;
-    return transport_.reply(from, without_success(code, changed.status().sentence()));
+    return network_.reply(from, without_success(code, changed.status().sentence()));
   }
   const Member* member = core_.configuration().find_instance(request.instance);
-  if (member == nullptr) return transport_.reply(from, without_success(JoinCode::kLater, "ask again"));
+  if (member == nullptr) return network_.reply(from, without_success(JoinCode::kLater, "ask again"));
   waiting_.push_back({from, member->id, *changed});
 }
 
 void JoinDesk::refer_to_leader(net::ConnectionId to) {
   const Member* leader = core_.configuration().find(core_.leader());
   if (leader == nullptr || leader->id == core_.self()) {
-    return transport_.reply(to, without_success(JoinCode::kLater, "the cluster has no leader now"));
+    return network_.reply(to, without_success(JoinCode::kLater, "the cluster has no leader now"));
   }
   JoinReply reply;
   reply.code = JoinCode::kRedirect;
   reply.redirect = leader->address;
-  transport_.reply(to, reply);
+  network_.reply(to, reply);
 }
 
 void JoinDesk::answer_committed() {
@@ -54,9 +54,9 @@ void JoinDesk::answer_committed() {
     // No redirect, as from one that did nothing: the entry is in this log and may still be committed, so the
     // joiner must not believe that it can go back.
     for (const Waiting& each : waiting_) {
-      transport_.reply(each.from, without_success(JoinCode::kLater,
-                                                  "the leader lost its office before the cluster agreed to "
-                                                  "take the node in"));
+      network_.reply(each.from, without_success(JoinCode::kLater,
+                                                "the leader lost its office before the cluster agreed to "
+                                                "take the node in"));
     }
     waiting_.clear();
     return;
@@ -69,7 +69,7 @@ void JoinDesk::answer_committed() {
     reply.cluster_id = cluster_;
     reply.leader = core_.self();
     reply.commit = core_.commit_index();
-    transport_.reply(each.from, reply);
+    network_.reply(each.from, reply);
     return true;
   });
 }

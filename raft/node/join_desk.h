@@ -6,15 +6,15 @@
 // thread.
 #pragma once
 
-#include "raft/net/transport.h"
+#include "raft/net/network.h"
 #include "raft/node/greeter.h"
 
 namespace dqlite::raft {
 
 class JoinDesk {
  public:
-  JoinDesk(Core& core, net::Transport& transport, const ClusterId& cluster)
-      : core_(core), transport_(transport), cluster_(cluster) {}
+  JoinDesk(Core& core, net::Network& network, const ClusterId& cluster)
+      : core_(core), network_(network), cluster_(cluster) {}
 
   void handle(net::ConnectionId from, const net::JoinRequest& request);
   // Once per turn: answers who can be answered.
@@ -32,7 +32,7 @@ class JoinDesk {
   void refer_to_leader(net::ConnectionId to);
 
   Core& core_;
-  net::Transport& transport_;
+  net::Network& network_;
   const ClusterId cluster_;
   std::vector<Waiting> waiting_;
 };

@@ -35,15 +35,15 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
       own_address_(std::move(own_address)),
       log_(files.log),
       core_(core_options(services.options, identity), files.recovered),
-      sender_(core_, services.transport, services.loop, services.reader, services.machine,
+      sender_(core_, services.network, services.loop, services.reader, services.machine,
               services.options.election_ticks, identity.boot_nonce),
-      receiver_(core_, services.transport, services.loop, services.reader, services.applier, services.machine,
-                files.log, services.options.directory,
+      receiver_(core_, services.network, services.loop, services.reader, services.applier, services.machine,
+                services.disk, files.log, services.options.directory,
                 {[this](const LogStart& start) { installed(start); }, services.poison}),
       compactor_(core_, services.loop, services.reader, services.machine, files.log,
                  services.options.log_tail_bytes, [this] { return sender_.pinned(); }),
-      desk_(core_, services.transport, identity.cluster_id),
-      forwarder_(core_, services.transport, [this](uint64_t ticket, SharedBytes payload) {
+      desk_(core_, services.network, identity.cluster_id),
+      forwarder_(core_, services.network, services.loop, [this](uint64_t ticket, SharedBytes payload) {
         Proposal proposal;
         proposal.payload = std::move(payload);
         propose_as({0, ticket}, std::move(proposal));
@@ -169,7 +169,7 @@ void LiveMember::take_back_persisted() {
   const uint64_t durable = services_.writer.durable_token();
   while (!outstanding_.empty() && outstanding_.front().token <= durable) {
     core_.persisted(outstanding_.front().token);
-    for (const Message& message : outstanding_.front().after) services_.transport.send(message);
+    for (const Message& message : outstanding_.front().after) services_.network.send(message);
     outstanding_.pop_front();
   }
 }
@@ -189,7 +189,7 @@ void LiveMember::process(Output& output) {
   for (const LeadershipEvent& event : output.leadership) process_leadership(event);
   for (Persist& persist : output.persist) process_persist(persist);
   for (const ProposalOutcome& outcome : output.proposals) process_proposal(outcome);
-  for (const Message& message : output.send) services_.transport.send(message);
+  for (const Message& message : output.send) services_.network.send(message);
   if (output.apply_to != 0) apply_to(output.apply_to);
   for (const ReadOutcome& read : output.reads) {
     const auto found = reads_.find(read.id);
@@ -218,10 +218,10 @@ void LiveMember::process_configuration() {
     const auto heard = services_.greeter.heard_addresses().find(member.id);
     const bool moved = heard != services_.greeter.heard_addresses().end();
     Result<net::Address> address = net::parse_address(moved ? heard->second : member.address);
-    if (address) services_.transport.set_peer(member.id, *address);
+    if (address) services_.network.set_peer(member.id, *address);
   }
   // A node that was removed, or does not know its cluster yet, goes on answering whoever talks to it.
-  if (configuration.find(core_.self()) != nullptr) services_.transport.keep_peers(peers);
+  if (configuration.find(core_.self()) != nullptr) services_.network.keep_peers(peers);
 }
 
 void LiveMember::process_leadership(const LeadershipEvent& event) {
@@ -352,7 +352,7 @@ void LiveMember::fill(NodeStatus& status) const {
     member.match_index = peer.match;
     const int ticks = peer.ticks_since_contact;
     if (ticks >= 0) member.last_contact_ms = static_cast<int64_t>(ticks) * services_.options.tick_ms;
-    const Status refused = services_.transport.link_refusal(peer.member.id);
+    const Status refused = services_.network.link_refusal(peer.member.id);
     if (!refused) member.problem = refused.sentence();
     status.members.push_back(std::move(member));
   }

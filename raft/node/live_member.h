@@ -25,11 +25,12 @@ struct MemberServices {
   const NodeOptions& options;
   StateMachine& machine;
   Published& published;
-  Loop& loop;
+  Executor& loop;
   Worker& reader;
   LogWriter& writer;
   Applier& applier;
-  net::Transport& transport;
+  net::Network& network;
+  Disk& disk;
   Greeter& greeter;
   std::function<void(const Status&)> poison;
 };
@@ -75,6 +76,7 @@ class LiveMember {
   void fail_all(const Status& reason);
 
   [[nodiscard]] Index commit_index() const { return core_.commit_index(); }
+  [[nodiscard]] const Core& core() const { return core_; }
   [[nodiscard]] bool has_address(const std::string& address) const;
   // All of the status that only the loop knows.
   void fill(NodeStatus& status) const;

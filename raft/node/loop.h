@@ -8,10 +8,10 @@
 #include <uv.h>
 
 #include <atomic>
-#include <functional>
 #include <vector>
 
 #include "raft/net/connection.h"
+#include "raft/node/executor.h"
 #include "raft/node/mutex.h"
 #include "raft/node/thread.h"
 
@@ -28,27 +28,26 @@ class LoopDelegate {
   virtual void on_turn_sent() = 0;
 };
 
-class Loop {
+class Loop final : public Executor {
  public:
-  using Job = std::function<void()>;
-
   explicit Loop(LoopDelegate& delegate) : delegate_(delegate) {}
-  ~Loop();
+  ~Loop() override;
 
   Status open();
   // `failed`: the thread ended by an exception. No job is taken, and none is left, when it is called.
   Status start(int tick_ms, Thread::Failed failed);
-  // False: the loop has ended, and the job will not run.
-  bool post(Job job);
   // Something that the delegate looks at by itself has changed: have a turn.
   void poke();
-  // `on_soon` in `delay_ms`, or earlier if it was asked for before. Loop thread.
-  void call_soon(int delay_ms);
   // The loop closes its handles and ends. Everything else on it must be closing already.
   void end();
   bool wait_ended(Deadline deadline) { return thread_.wait_ended(deadline); }
 
   [[nodiscard]] net::Context& context() { return context_; }
+
+  // --- Executor ---
+  bool post(Job job) override;
+  void call_soon(int delay_ms) override;  // `on_soon`
+  [[nodiscard]] Deadline now() const override { return Clock::now(); }
 
  private:
   Status open_handles();

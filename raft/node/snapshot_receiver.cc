@@ -18,15 +18,16 @@ bool is_untouched(const Status& status) {
 
 }  // namespace
 
-SnapshotReceiver::SnapshotReceiver(Core& core, net::Transport& transport, Loop& loop, Worker& reader,
-                                   Applier& applier, StateMachine& machine, std::shared_ptr<Log> log,
-                                   std::string directory, Events events)
+SnapshotReceiver::SnapshotReceiver(Core& core, net::Network& network, Executor& loop, Worker& reader,
+                                   Applier& applier, StateMachine& machine, Disk& disk,
+                                   std::shared_ptr<Log> log, std::string directory, Events events)
     : core_(core),
-      transport_(transport),
+      network_(network),
       loop_(loop),
       reader_(reader),
       applier_(applier),
       machine_(machine),
+      disk_(disk),
       log_(std::move(log)),
       directory_(std::move(directory)),
       events_(std::move(events)) {}
@@ -151,12 +152,12 @@ void SnapshotReceiver::forget_stream(Kept kept) {
 }
 
 void SnapshotReceiver::acknowledge(NodeId to, const SnapshotAck& ack) {
-  transport_.send(Message{core_.self(), to, core_.term(), ack});
+  network_.send(Message{core_.self(), to, core_.term(), ack});
 }
 
 void SnapshotReceiver::begin_install() {
   reader_.post([this, incoming = stream_->incoming, start = stream_->start] {
-    Status noted = write_install_note(posix_disk(), directory_, start);
+    Status noted = write_install_note(disk_, directory_, start);
     if (!noted) {
       loop_.post([this, start, noted] { finished(start, noted); });
       return;
@@ -171,11 +172,11 @@ void SnapshotReceiver::state_installed(const LogStart& start, const Status& stat
   reader_.post([this, start, status] {
     Status done = status;
     if (status) {
-      done = finish_install(posix_disk(), directory_, *log_, start);
+      done = finish_install(disk_, directory_, *log_, start);
       // Not temporary any more, whatever it was: the state has changed.
       if (!done) done = Status(Code::kPoisoned, done.sentence());
     } else if (is_untouched(status)) {
-      Status removed = remove_install_note(posix_disk(), directory_);
+      Status removed = remove_install_note(disk_, directory_);
       if (!removed) done = removed;
     }
     loop_.post([this, start, done] { finished(start, done); });

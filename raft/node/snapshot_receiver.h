@@ -20,9 +20,9 @@
 #include <memory>
 #include <optional>
 
-#include "raft/net/transport.h"
+#include "raft/net/network.h"
 #include "raft/node/applier.h"
-#include "raft/node/loop.h"
+#include "raft/node/executor.h"
 #include "raft/node/worker.h"
 #include "raft/state_machine.h"
 
@@ -37,8 +37,9 @@ class SnapshotReceiver {
     std::function<void(const Status&)> failed;
   };
 
-  SnapshotReceiver(Core& core, net::Transport& transport, Loop& loop, Worker& reader, Applier& applier,
-                   StateMachine& machine, std::shared_ptr<Log> log, std::string directory, Events events);
+  SnapshotReceiver(Core& core, net::Network& network, Executor& loop, Worker& reader, Applier& applier,
+                   StateMachine& machine, Disk& disk, std::shared_ptr<Log> log, std::string directory,
+                   Events events);
 
   // Every thread of the node has ended: what came of a stream stays for the next life.
   ~SnapshotReceiver();
@@ -84,11 +85,12 @@ class SnapshotReceiver {
   void finished(const LogStart& start, const Status& status);
 
   Core& core_;
-  net::Transport& transport_;
-  Loop& loop_;
+  net::Network& network_;
+  Executor& loop_;
   Worker& reader_;
   Applier& applier_;
   StateMachine& machine_;
+  Disk& disk_;
   const std::shared_ptr<Log> log_;
   const std::string directory_;
   const Events events_;

@@ -26,10 +26,10 @@ uint64_t extend_chain(uint64_t chain, uint64_t piece_checksum) {
   return codec::checksum(bytes, chain);
 }
 
-SnapshotSender::SnapshotSender(Core& core, net::Transport& transport, Loop& loop, Worker& reader,
+SnapshotSender::SnapshotSender(Core& core, net::Network& network, Executor& loop, Worker& reader,
                                StateMachine& machine, int election_ticks, uint64_t first_stream)
     : core_(core),
-      transport_(transport),
+      network_(network),
       loop_(loop),
       reader_(reader),
       machine_(machine),
@@ -119,7 +119,7 @@ void SnapshotSender::send_piece(uint64_t id, Stream& stream, uint64_t offset, By
   // An empty stream has one piece, and is past it afterwards.
   stream.next = stream.total == 0 ? 1 : offset + piece.size();
   if (!chunk.held) chunk.data = std::make_shared<const Bytes>(std::move(piece));
-  transport_.send(Message{core_.self(), stream.peer, core_.term(), std::move(chunk)});
+  network_.send(Message{core_.self(), stream.peer, core_.term(), std::move(chunk)});
 }
 
 // A receiver stores whole pieces that were sent. Behind any other offset it would get pieces that are not the

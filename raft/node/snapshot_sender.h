@@ -13,8 +13,8 @@
 #include <memory>
 #include <optional>
 
-#include "raft/net/transport.h"
-#include "raft/node/loop.h"
+#include "raft/net/network.h"
+#include "raft/node/executor.h"
 #include "raft/node/worker.h"
 #include "raft/state_machine.h"
 
@@ -27,7 +27,7 @@ uint64_t extend_chain(uint64_t chain, uint64_t piece_checksum);
 
 class SnapshotSender {
  public:
-  SnapshotSender(Core& core, net::Transport& transport, Loop& loop, Worker& reader, StateMachine& machine,
+  SnapshotSender(Core& core, net::Network& network, Executor& loop, Worker& reader, StateMachine& machine,
                  int election_ticks, uint64_t first_stream);
 
   void begin(NodeId peer);
@@ -70,8 +70,8 @@ class SnapshotSender {
   void finish(Streams::iterator found, bool ok);
 
   Core& core_;
-  net::Transport& transport_;
-  Loop& loop_;
+  net::Network& network_;
+  Executor& loop_;
   Worker& reader_;
   StateMachine& machine_;
   const int election_ticks_;

@@ -2,6 +2,7 @@
 #include "raft/node/join_desk.h"
 
 #include "raft/net/exchange.h"
+#include "raft/net/transport.h"
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;

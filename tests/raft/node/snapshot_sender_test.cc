@@ -2,7 +2,9 @@
 #include "raft/node/snapshot_sender.h"
 
 #include "codec/checksum.h"
+#include "raft/net/transport.h"
 #include "raft/node/completion.h"
+#include "raft/node/loop.h"
 #include "tests/raft/node/test_node.h"
 
 using namespace dqlite;
