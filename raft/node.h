@@ -32,6 +32,9 @@ struct NodeOptions {
   uint64_t log_tail_bytes =
       256ULL << 20;  // kept behind the state machine's durable point for lagging followers
   uint64_t segment_bytes = 8 << 20;
+  // As in LogOptions: simulations, which have no threads and no other randomness than their seed, set these.
+  uint32_t spare_segments = 1;
+  uint64_t salt_seed = 0;
 };
 
 enum class Standing : uint8_t {

@@ -12,6 +12,8 @@ namespace {
 Result<std::unique_ptr<Log>> open_log(Disk& disk, const NodeOptions& options, const ClusterId& cluster) {
   LogOptions log_options;
   log_options.segment_bytes = options.segment_bytes;
+  log_options.spare_segments = options.spare_segments;
+  log_options.salt_seed = options.salt_seed;
   log_options.cluster_id_high = cluster.high;
   log_options.cluster_id_low = cluster.low;
   return Log::open(disk, options.directory, log_options);
