@@ -1,6 +1,7 @@
 #include "extension/cluster_table.h"
 
 #include "extension/connection_node.h"
+#include "raft/core/configuration.h"
 
 namespace dqlite::extension {
 namespace {
@@ -14,7 +15,7 @@ SqlRow row_of(const raft::MemberStatus& status) {
   if (!status.problem.empty()) problem = status.problem;
   return {static_cast<sqlite3_int64>(status.member.id),
           status.member.address,
-          std::string(role_name(status.member.role)),
+          std::string(role_of(status)),
           static_cast<sqlite3_int64>(status.is_leader),
           static_cast<sqlite3_int64>(status.is_self),
           match,
@@ -32,16 +33,8 @@ Result<std::vector<SqlRow>> rows(sqlite3* handle) {
 
 }  // namespace
 
-const char* role_name(raft::MemberRole role) {
-  switch (role) {
-    case raft::MemberRole::kVoter:
-      return "voter";
-    case raft::MemberRole::kStandby:
-      return "standby";
-    case raft::MemberRole::kSpare:
-      break;
-  }
-  return "spare";
+const char* role_of(const raft::MemberStatus& status) {
+  return status.is_removed ? "removed" : raft::role_name(status.member.role);
 }
 
 const RowTable kClusterTable = {

@@ -3,13 +3,13 @@
 #pragma once
 
 #include "extension/row_table.h"
-#include "raft/core/types.h"
+#include "raft/node.h"
 
 namespace dqlite::extension {
 
 extern const RowTable kClusterTable;
 
-// "voter", "standby" or "spare".
-const char* role_name(raft::MemberRole role);
+// "voter", "standby" or "spare"; "removed" for this node itself, after its removal.
+const char* role_of(const raft::MemberStatus& status);
 
 }  // namespace dqlite::extension

@@ -25,6 +25,8 @@ vfs::Standing NodeReplicator::standing() {
       return vfs::Standing::kFollower;
     case raft::Standing::kLeaderless:
       return vfs::Standing::kLeaderless;
+    case raft::Standing::kRemoved:
+      return vfs::Standing::kRemoved;
     case raft::Standing::kPoisoned:
     case raft::Standing::kStopped:
       break;
@@ -93,6 +95,7 @@ std::string NodeReplicator::fault() {
   if (opened == nullptr) return not_open_yet().sentence();
   raft::NodeStatus status = opened->status();
   if (!status.fault.empty()) return status.fault;
+  if (status.standing == raft::Standing::kRemoved) return status.warning;
   return "it was told to end, by dqlite_stop() or by the end of the process";
 }
 

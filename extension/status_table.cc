@@ -42,6 +42,8 @@ const char* standing_name(raft::Standing standing) {
       return "follower";
     case raft::Standing::kLeaderless:
       return "leaderless";
+    case raft::Standing::kRemoved:
+      return "removed";
     case raft::Standing::kPoisoned:
       return "failed";
     case raft::Standing::kStopped:
@@ -58,7 +60,7 @@ void add_identity(Rows& rows, RunningNode& node, const raft::NodeStatus& status)
   rows.number("node_id", identity.node_id);
   rows.text("cluster_id", identity.cluster_id.is_set() ? identity.cluster_id.text() : "");
   rows.text("state", standing_name(status.standing));
-  rows.text("role", self == status.members.end() ? "" : role_name(self->member.role));
+  rows.text("role", self == status.members.end() ? "" : role_of(*self));
   rows.number("term", status.term);
   rows.number_or_null("leader", status.leader);
   rows.text("leader_address", status.leader_address);

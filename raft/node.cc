@@ -10,6 +10,9 @@ namespace dqlite::raft {
 
 namespace {
 
+// For a loop that is late with what it ends at a deadline.
+constexpr std::chrono::milliseconds kGrace{500};
+
 Status timed_out(const std::string& what) {
   return {Code::kTimeout, "the time given was over before " + what};
 }
@@ -44,6 +47,7 @@ class RealNode final : public Node {
 
   Status bootstrap(bool adopted, Deadline deadline) override;
   Status join(const std::string& address, Deadline deadline) override;
+  Result<MemberAnswer> change_members(const MemberChange& change, Deadline deadline) override;
   void stop(Deadline deadline) override;
   void propose(Proposal proposal) override;
   Result<Index> propose_anywhere(SharedBytes payload, Deadline deadline) override;
@@ -187,6 +191,27 @@ Status RealNode::join(const std::string& address, Deadline deadline) {
   return votes.code() == Code::kTimeout ? Status::ok() : votes;
 }
 
+Result<MemberAnswer> RealNode::change_members(const MemberChange& change, Deadline deadline) {
+  auto completion = std::make_shared<Completion<Result<MemberAnswer>>>();
+  const bool posted = driver_.loop().post(
+      [this, change, deadline, completion] { driver_.change_members(change, deadline, completion); });
+  if (!posted) return ended();
+  // The loop ends it, at the deadline, with the reason.
+  Result<MemberAnswer> answer =
+      completion->wait(deadline + kGrace)
+          .value_or(Status(Code::kUnknown,
+                           "the node did not answer in time: the change may or may not take effect"));
+  if (!answer) return answer;
+  // It is done; the caller is to see it here, too, if this node is near enough to the leader.
+  const auto is_seen = [this, &answer] {
+    if (standing() == Standing::kRemoved) return true;
+    return answer->index != 0 ? published_.applied.load() >= answer->index
+                              : published_.leader.load() == answer->leader;
+  };
+  (void)published_.wait(is_seen, deadline, "this node saw the change");
+  return answer;
+}
+
 void RealNode::stop(Deadline deadline) {
   if (!stopping_.exchange(true)) {
     hand_leadership_over(deadline);
@@ -226,8 +251,7 @@ Result<Index> RealNode::propose_anywhere(SharedBytes payload, Deadline deadline)
     driver_.propose_anywhere(payload, deadline, completion);
   });
   if (!posted) return ended();
-  // The loop ends it, at the deadline, with the reason; the grace is for a loop that is late.
-  constexpr std::chrono::milliseconds kGrace{500};
+  // The loop ends it, at the deadline, with the reason.
   return completion->wait(deadline + kGrace)
       .value_or(Status(Code::kUnknown,
                        "the node did not answer in time: the "
@@ -273,10 +297,13 @@ Status RealNode::wait_caught_up(Deadline deadline) {
 }
 
 Status RealNode::wait_leader(Deadline deadline) {
-  const auto is_decided = [this] { return published_.leader.load() != 0 || standing() == Standing::kNew; };
+  const auto is_decided = [this] {
+    return published_.leader.load() != 0 || standing() == Standing::kNew || standing() == Standing::kRemoved;
+  };
   Status waited = published_.wait(is_decided, deadline, "a leader was known");
   if (!waited) return waited.code() == Code::kTimeout ? Status(Code::kNoQuorum, waited.sentence()) : waited;
   if (published_.leader.load() != 0) return Status::ok();
+  if (standing() == Standing::kRemoved) return refusal_of_removed();
   return {Code::kNoQuorum, "this node belongs to no cluster yet, so there is no leader to wait for"};
 }
 
@@ -295,7 +322,8 @@ NodeStatus RealNode::status() const {
   status.applied_index = published_.applied.load();
   status.durable_index = published_.durable.load();
   status.messages_sent = published_.messages_sent.load();
-  status.warning = published_.warning();
+  status.warning =
+      status.standing == Standing::kRemoved ? refusal_of_removed().sentence() : published_.warning();
   const Status reason = published_.ended();
   if (!reason) status.fault = reason.sentence();
   return status;

@@ -43,12 +43,14 @@ enum class Standing : uint8_t {
   kLeader,
   kFollower,  // a leader is known
   kLeaderless,
+  kRemoved,  // the cluster agreed to remove this node: it goes on with the state of then
   kPoisoned,
   kStopped,
 };
 
 struct MemberStatus {
   Member member;
+  bool is_removed = false;  // this node itself, after its removal
   bool is_leader = false;
   bool is_self = false;
   Index match_index = 0;         // leader only
@@ -76,6 +78,14 @@ struct NodeStatus {
   std::vector<MemberStatus> members;
 };
 
+// What a change of the members led to.
+struct MemberAnswer {
+  Index index = 0;             // of the configuration entry; 0: a transfer
+  NodeId leader = 0;           // after a transfer: the new one
+  std::string leader_address;  // empty if it has none, or is not known here
+  uint32_t member_count = 0;   // that are left
+};
+
 class Node {
  public:
   // Opens the directory, recovers the log, starts the threads, and returns when the state machine has applied
@@ -94,6 +104,10 @@ class Node {
   // redirects, retries while the target is new or has no leader, and returns when this node is a member, has
   // the leader's commit index of that moment applied, and (unless the deadline ends first) votes. Idempotent.
   virtual Status join(const std::string& address, Deadline deadline) = 0;
+  // Asks the leader, whoever that is, to remove a member, to change its role or to hand leadership over, and
+  // returns when the cluster has agreed and this node knows. What may succeed in a moment (another change is under
+  // way, no leader) is tried until `deadline`.
+  virtual Result<MemberAnswer> change_members(const MemberChange& change, Deadline deadline) = 0;
   // Hands leadership over if this node leads, says goodbye, and ends the threads as far as the deadline
   // allows. Safe at process exit and from inside a statement: never joins a thread past the deadline.
   virtual void stop(Deadline deadline) = 0;

@@ -75,6 +75,8 @@ int Connection::refuse_write(Standing standing) {
   switch (standing) {
     case Standing::kFollower:
       return fail(kNotLeader, "this node does not lead: write on the leader, " + replicator.leader_address());
+    case Standing::kRemoved:
+      return fail(kNotLeader, replicator.fault());
     case Standing::kFailed:
       return fail(kNodeFailed, "this node has stopped: " + replicator.fault());
     case Standing::kJoining:

@@ -15,8 +15,8 @@ using Clock = std::chrono::steady_clock;
 constexpr uint64_t kWalHeaderSize = 32;  // a WAL that ends with its header holds nothing
 
 const char kHowToGoOn[] =
-    "Put the file back as it was. If this node is one of several, move the whole directory away and join "
-    "again with an empty one; if it is the only one, move dqlite-node away alone: the file as it is becomes "
+    "Put the file back as it was. If this node is one of several, remove the member with dqlite_remove() on "
+    "another node, move the whole directory away and join again with an empty one; if it is the only one, move dqlite-node away alone: the file as it is becomes "
     "the first state of a new cluster";
 
 uint64_t size_of(const CheckpointRecord& record) {

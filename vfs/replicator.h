@@ -38,6 +38,7 @@ enum class Standing : uint8_t {
   kLeader,      // (whether this node may write is told by DatabaseSet's own ordered events)
   kFollower,    // another node leads
   kLeaderless,  // no leader is known
+  kRemoved,     // the cluster goes on without this node
   kFailed,      // the node stopped acknowledging
 };
 
@@ -64,7 +65,7 @@ class Replicator {
   virtual Result<uint64_t> request_checkpoint(Deadline deadline) = 0;
   // A checkpoint became durable: the log may be cut.
   virtual void checkpoint_done() = 0;
-  // The reason for kFailed, and who leads: for sentences.
+  // The reason for kFailed or kRemoved, and who leads: for sentences.
   [[nodiscard]] virtual std::string fault() = 0;
   [[nodiscard]] virtual std::string leader_address() = 0;
 };

@@ -40,6 +40,40 @@ size_t Configuration::voter_count() const {
   }));
 }
 
+const char* role_name(MemberRole role) {
+  switch (role) {
+    case MemberRole::kVoter:
+      return "voter";
+    case MemberRole::kStandby:
+      return "standby";
+    case MemberRole::kSpare:
+      break;
+  }
+  return "spare";
+}
+
+namespace {
+
+std::string id_and_address(const Member& member) {
+  const std::string id = std::to_string(member.id);
+  return member.address.empty() ? id : id + " (" + member.address + ")";
+}
+
+}  // namespace
+
+std::string text(const Member& member) {
+  return "member " + id_and_address(member);
+}
+
+std::string text(const Configuration& configuration) {
+  std::string all;
+  for (const Member& member : configuration.members) {
+    if (!all.empty()) all += ", ";
+    all += id_and_address(member);
+  }
+  return all;
+}
+
 Bytes encode(const Configuration& configuration) {
   Bytes bytes;
   codec::Writer writer(bytes);

@@ -26,6 +26,12 @@ struct Configuration {
   bool operator==(const Configuration&) const = default;
 };
 
+// "voter", "standby" or "spare".
+const char* role_name(MemberRole role);
+// For sentences: "member 3 (127.0.0.1:9001)", and "1 (127.0.0.1:9001), 3 (127.0.0.1:9003)".
+std::string text(const Member& member);
+std::string text(const Configuration& configuration);
+
 // Format: u8 version (1), u32 count, then per member u64 id, u64 instance, u8 role, u8 promote
 // (0 or 1), text address.
 Bytes encode(const Configuration& configuration);

@@ -29,15 +29,14 @@ Core::State::State(const CoreOptions& core_options, const Recovered& recovered)
   if (recovered.last_index < commit) {
     poison({Code::kPoisoned, "the log ends at index " + std::to_string(recovered.last_index) +
                                  ", but index " + std::to_string(commit) +
-                                 " is known to be committed: entries were lost, join again as a new node"});
+                                 " is known to be committed: entries were lost; " + kJoinAnew});
     return;
   }
   // A log's start may come from elsewhere (a snapshot, an adopted state) and run ahead of the stored term;
   // its own entries may not.
   if (term < log.last().term && log.last_index() > log.start().index) {
     poison({Code::kPoisoned, "the log's last entry is " + text(log.last()) + ", but the stored term is " +
-                                 std::to_string(term) +
-                                 ": a vote may be forgotten, join again as a new node"});
+                                 std::to_string(term) + ": a vote may be forgotten; " + kJoinAnew});
     return;
   }
   if (term < log.start().term) become_follower(log.start().term, 0);
@@ -353,6 +352,18 @@ std::vector<PeerStatus> Core::peers() const {
 
 std::vector<Entry> Core::cached(Index from, Index to) const {
   return state_->log.slice(from, to, std::numeric_limits<size_t>::max());
+}
+
+bool Core::has_follower(NodeId id) const {
+  return state_->peers.contains(id);
+}
+bool Core::was_removed(NodeId id) const {
+  return state_->was_removed(id);
+}
+bool Core::is_in_contact(NodeId id) const {
+  if (id == state_->options.self) return true;
+  const auto peer = state_->peers.find(id);
+  return peer != state_->peers.end() && state_->is_in_contact(peer->second);
 }
 
 Status Core::check_invariants() const {

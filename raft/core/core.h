@@ -226,6 +226,13 @@ class Core {
   // Entries from the cache; stops where the cache has a gap (the rest is in the log).
   [[nodiscard]] std::vector<Entry> cached(Index from, Index to) const;
 
+  // Leader: it sends to this one, or still tells it that it was removed.
+  [[nodiscard]] bool has_follower(NodeId id) const;
+  // The cluster agreed to remove it: by its id it should be in the committed configuration, and is not.
+  [[nodiscard]] bool was_removed(NodeId id) const;
+  // Has answered this leader within an election time-out, or is this member itself.
+  [[nodiscard]] bool is_in_contact(NodeId id) const;
+
   // Checks every invariant that one member alone can know; a sentence for the first that is broken.
   [[nodiscard]] Status check_invariants() const;
 

@@ -79,9 +79,9 @@ Result<Index> Core::State::add_member(uint64_t instance, const std::string& addr
                                         ": change its address instead of adding it again");
     }
     if (member.address == address) {
-      std::string refusal = "member " + id + " has the address ";
-      refusal += address;
-      return Status(Code::kRefused, refusal + ": remove it first, or use another address");
+      return Status(Code::kRefused, text(member) +
+                                        " has this address: if its directory is lost, dqlite_remove(" + id +
+                                        ") on any member makes room, else use another address");
     }
   }
   Configuration next = configuration();

@@ -70,6 +70,26 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
+// What may be asked of the members of a cluster (Node::change_members), and of which: by id or, with id 0, by
+// address.
+enum class MemberAction : uint8_t {
+  kTransfer = 1,  // to lead; without id and address: anybody but the present leader
+  kRemove = 2,
+  kSetRole = 3,
+};
+
+struct MemberChange {
+  MemberAction action = MemberAction::kTransfer;
+  NodeId id = 0;
+  std::string address;
+  MemberRole role = MemberRole::kVoter;  // kSetRole
+};
+
+// For sentences that end the life of a node directory: ids are never used twice, so the way back is a new id.
+inline constexpr const char* kJoinAnew =
+    "remove the member with dqlite_remove() on another node, empty this node's directory, and let it join "
+    "again (the same address will do)";
+
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 
 }  // namespace dqlite::raft

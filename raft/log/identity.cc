@@ -32,6 +32,7 @@ Bytes encode_identity(const Identity& identity) {
   writer.text(identity.listen);
   writer.text(identity.join_target);
   writer.u32(static_cast<uint32_t>(identity.timeout_ms));
+  writer.u8(identity.removed ? 1 : 0);
   writer.text(identity.machine_id);
   writer.u64(identity.device);
   writer.u64(identity.inode);
@@ -49,6 +50,7 @@ Result<Identity> decode_identity(ByteView bytes, const std::string& path) {
   identity.listen = reader.text();
   identity.join_target = reader.text();
   identity.timeout_ms = static_cast<int>(reader.u32());
+  identity.removed = reader.u8() == 1;
   identity.machine_id = reader.text();
   identity.device = reader.u64();
   identity.inode = reader.u64();
@@ -120,9 +122,7 @@ Status IdentityFile::load() {
     return content.status().code() == Code::kUnsupported
                ? content.status()
                : Status(content.status().code(),
-                        content.status().sentence() +
-                            ": the node does not know who it is. Remove its directory and let "
-                            "it rejoin the cluster as a new node");
+                        content.status().sentence() + ": the node does not know who it is: " + kJoinAnew);
   }
   Result<Identity> identity = decode_identity(content->body, path);
   if (!identity) return identity.status();
@@ -140,9 +140,8 @@ Status IdentityFile::create() {
   if (!names) return names.status();
   for (const std::string& name : *names) {
     if (parse_segment_name(name) || name == "state-0" || name == "state-1") {
-      return {Code::kCorrupt,
-              directory_ + " holds " + name + " but no identity: the file " + kIdentityName +
-                  " was lost. Remove the directory and let the node rejoin the cluster as a new node"};
+      return {Code::kCorrupt, directory_ + " holds " + name + " but no identity: the file " + kIdentityName +
+                                  " was lost: " + kJoinAnew};
     }
   }
   Result<uint64_t> instance = random_number();

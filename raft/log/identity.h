@@ -37,6 +37,7 @@ struct Identity {
   std::string listen;         // as given, or empty
   std::string join_target;    // a join that was begun and has not ended: forbids bootstrap
   int timeout_ms = 5000;
+  bool removed = false;  // the cluster agreed to remove this node
   // Where the directory was when it was created or last accepted. Another machine-id or inode now means
   // copied or moved. The device is for whoever reads the file: its number changes with a reboot or another
   // order of mounts, and a copy on another file system has another inode, too.

@@ -77,8 +77,8 @@ Status Log::State::begin_new_log() {
         return {Code::kCorrupt,
                 path + " holds a log, but " + directory +
                     "/state-0 and state-1, with term and vote, are missing: this node may have voted "
-                    "and must not vote again under its identity. Remove its directory and let it "
-                    "rejoin the cluster as a new node"};
+                    "and must not vote again under its identity: " +
+                    kJoinAnew};
       }
     }
     if (Status status = disk.remove(path); !status) return status;

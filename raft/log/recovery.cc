@@ -97,8 +97,9 @@ Status Recovery::damage(const std::string& where, const std::string& what, Index
                                    : "entries from " + std::to_string(first) + " on";
   return {Code::kCorrupt,
           "the log is damaged: " + where + ": " + what + "; " + range +
-              " are in doubt. Nothing was changed. This node must neither vote nor acknowledge: remove "
-              "its directory and let it rejoin as a new node, or restore the file"};
+              " are in doubt. Nothing was changed. This node must neither vote nor acknowledge: restore "
+              "the file, or " +
+              kJoinAnew};
 }
 
 // The decision table of recovery.h, rows a to d.

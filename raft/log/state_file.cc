@@ -75,11 +75,9 @@ Result<bool> StateFile::load() {
   }
   if (!slots_[0].file && !slots_[1].file) return false;
   if (!contents[0] && !contents[1]) {
-    return Status(
-        Code::kCorrupt,
-        "term and vote cannot be read (" + reasons +
-            "): this node may have voted and must not vote again under its identity. Remove its directory "
-            "and let it rejoin the cluster as a new node");
+    return Status(Code::kCorrupt,
+                  "term and vote cannot be read (" + reasons +
+                      "): this node may have voted and must not vote again under its identity: " + kJoinAnew);
   }
   newest_ = !contents[0] || (contents[1] && contents[1]->sequence > contents[0]->sequence) ? 1 : 0;
   const CheckedContent& content = *contents[newest_];

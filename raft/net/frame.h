@@ -42,7 +42,9 @@ enum class FrameType : uint16_t {
   kPing = 8,  // asks for a pong, to find connections that died without a word
   kPong = 9,
   kReceiving = 10,  // a part of a long message of yours arrived: counts as contact [B13]
-  kRaft = 16,       // a raft::Message
+  kMemberRequest = 11,
+  kMemberReply = 12,
+  kRaft = 16,  // a raft::Message
 };
 
 enum class FirstWord : uint8_t { kIncomplete, kNode, kUnknown };

@@ -98,6 +98,11 @@ void Transport::Inbound::handle_member_frame(const Frame& frame) {
       if (!request) return refuse(request.status());
       return transport_.delegate_.handle_forward(id_, std::move(*request));
     }
+    case FrameType::kMemberRequest: {
+      Result<MemberRequest> request = decode_member_request(frame.body);
+      if (!request) return refuse(request.status());
+      return transport_.delegate_.handle_member_request(id_, *request);
+    }
     case FrameType::kReceiving:
       return transport_.delegate_.handle_heard(hello_.node_id);
     default:

@@ -20,13 +20,22 @@ class Network {
   virtual void set_peer(NodeId peer, const Address& address) = 0;
   // Drops the links of everybody who is not in the list. Not from inside a delegate's call.
   virtual void keep_peers(const std::vector<NodeId>& peers) = 0;
+  [[nodiscard]] virtual std::vector<NodeId> peers() const = 0;
+  [[nodiscard]] virtual bool has_peer(NodeId peer) const = 0;
   // False: dropped.
   virtual bool send(const Message& message) = 0;
   virtual bool send_forward(NodeId peer, const ForwardRequest& request) = 0;
+  // False where there is no connection, too: then one is begun, and a loss of the link tells of nothing that was
+  // sent.
+  virtual bool send_member_request(NodeId peer, const MemberRequest& request) = 0;
+  // Connects to the peer, if there is no connection: the greeting says where this node is.
+  virtual void wake(NodeId peer) = 0;
   virtual void reply(ConnectionId to, const JoinReply& reply) = 0;
   virtual void reply(ConnectionId to, const ForwardReply& reply) = 0;
-  // Why the link to `peer` is not up, or ok; ok, too, for a peer that only cannot be reached. So: the failures
-  // that no repair of the network ends.
+  virtual void reply(ConnectionId to, const MemberReply& reply) = 0;
+  // Why the link to `peer` is not up, or ok.
+  [[nodiscard]] virtual Status link_failure(NodeId peer) const = 0;
+  // The same, but ok for a peer that only cannot be reached: the failures that no repair of the network ends.
   [[nodiscard]] virtual Status link_refusal(NodeId peer) const = 0;
 };
 

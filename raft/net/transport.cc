@@ -139,6 +139,12 @@ void Transport::keep_peers(const std::vector<NodeId>& peers) {
   });
 }
 
+std::vector<NodeId> Transport::peers() const {
+  std::vector<NodeId> peers;
+  for (const auto& [peer, link] : links_) peers.push_back(peer);
+  return peers;
+}
+
 bool Transport::send(const Message& message) {
   const auto link = links_.find(message.to);
   if (closed_ || link == links_.end() || !link->second->accepts()) return false;
@@ -152,6 +158,14 @@ bool Transport::send_forward(NodeId peer, const ForwardRequest& request) {
   return !closed_ && link != links_.end() && link->second->send(encode(request));
 }
 
+bool Transport::send_member_request(NodeId peer, const MemberRequest& request) {
+  const auto link = links_.find(peer);
+  if (closed_ || link == links_.end()) return false;
+  if (link->second->is_ready()) return link->second->send(encode(request));
+  link->second->wake();
+  return false;
+}
+
 void Transport::wake(NodeId peer) {
   const auto link = links_.find(peer);
   if (!closed_ && link != links_.end()) link->second->wake();
@@ -162,6 +176,10 @@ void Transport::reply(ConnectionId to, const JoinReply& reply) {
 }
 
 void Transport::reply(ConnectionId to, const ForwardReply& reply) {
+  if (Inbound* inbound = find(to)) inbound->send(encode(reply));
+}
+
+void Transport::reply(ConnectionId to, const MemberReply& reply) {
   if (Inbound* inbound = find(to)) inbound->send(encode(reply));
 }
 
@@ -197,9 +215,13 @@ Status Transport::check_ack(NodeId peer, const Hello& answer) {
 }
 
 void Transport::link_frame(NodeId peer, const Frame& frame) {
-  if (frame.type != FrameType::kForwardReply) return;
-  Result<ForwardReply> reply = decode_forward_reply(frame.body);
-  if (reply) delegate_.handle_forward_reply(peer, *reply);
+  if (frame.type == FrameType::kForwardReply) {
+    Result<ForwardReply> reply = decode_forward_reply(frame.body);
+    if (reply) delegate_.handle_forward_reply(peer, *reply);
+  } else if (frame.type == FrameType::kMemberReply) {
+    Result<MemberReply> reply = decode_member_reply(frame.body);
+    if (reply) delegate_.handle_member_reply(peer, *reply);
+  }
 }
 
 void Transport::link_lost(NodeId peer) {

@@ -29,6 +29,8 @@ class TransportDelegate {
   virtual void handle_join(ConnectionId from, const JoinRequest& request) = 0;
   virtual void handle_forward(ConnectionId from, ForwardRequest request) = 0;
   virtual void handle_forward_reply(NodeId from, const ForwardReply& reply) = 0;
+  virtual void handle_member_request(ConnectionId from, const MemberRequest& request) = 0;
+  virtual void handle_member_reply(NodeId from, const MemberReply& reply) = 0;
   // The link is gone: requests on it have an unknown outcome.
   virtual void handle_link_lost(NodeId peer) = 0;
 };
@@ -47,18 +49,20 @@ class Transport final : public Network, private PeerLinkDelegate {
   // --- Network ---
   void set_peer(NodeId peer, const Address& address) override;
   void keep_peers(const std::vector<NodeId>& peers) override;
+  [[nodiscard]] std::vector<NodeId> peers() const override;
+  [[nodiscard]] bool has_peer(NodeId peer) const override { return links_.count(peer) != 0; }
   bool send(const Message& message) override;
   bool send_forward(NodeId peer, const ForwardRequest& request) override;
+  bool send_member_request(NodeId peer, const MemberRequest& request) override;
+  void wake(NodeId peer) override;
   void reply(ConnectionId to, const JoinReply& reply) override;
   void reply(ConnectionId to, const ForwardReply& reply) override;
+  void reply(ConnectionId to, const MemberReply& reply) override;
+  [[nodiscard]] Status link_failure(NodeId peer) const override;
   [[nodiscard]] Status link_refusal(NodeId peer) const override;
 
-  [[nodiscard]] bool has_peer(NodeId peer) const { return links_.count(peer) != 0; }
-  void wake(NodeId peer);
   void tick();
   [[nodiscard]] uint64_t messages_sent() const { return messages_sent_; }
-  // Why the link to `peer` is not up, or ok.
-  [[nodiscard]] Status link_failure(NodeId peer) const;
 
  private:
   class Inbound;

@@ -122,6 +122,30 @@ Bytes encode(const ForwardReply& reply) {
   return seal_frame(FrameType::kForwardReply, std::move(frame));
 }
 
+Bytes encode(const MemberRequest& request) {
+  Bytes frame = begin_frame(kSmallBody);
+  Writer writer(frame);
+  writer.u64(request.request_id);
+  writer.u8(static_cast<uint8_t>(request.change.action));
+  writer.u64(request.change.id);
+  writer.text(request.change.address);
+  writer.u8(static_cast<uint8_t>(request.change.role));
+  return seal_frame(FrameType::kMemberRequest, std::move(frame));
+}
+
+Bytes encode(const MemberReply& reply) {
+  Bytes frame = begin_frame(kSmallBody);
+  Writer writer(frame);
+  writer.u64(reply.request_id);
+  writer.u8(static_cast<uint8_t>(reply.status.code()));
+  writer.u64(reply.index);
+  writer.u64(reply.leader);
+  writer.text(reply.leader_address);
+  writer.u32(reply.member_count);
+  writer.text(reply.status.sentence());
+  return seal_frame(FrameType::kMemberReply, std::move(frame));
+}
+
 Result<Hello> decode_hello(ByteView body) {
   return read_hello(body, "greeting");
 }
@@ -187,6 +211,39 @@ Result<ForwardReply> decode_forward_reply(ByteView body) {
   reply.index = reader.u64();
   std::string sentence = reader.text();
   if (!reader.finished()) return malformed("answer to a forwarded command");
+  if (code != Code::kOk) reply.status = Status(code, std::move(sentence));
+  return reply;
+}
+
+Result<MemberRequest> decode_member_request(ByteView body) {
+  Reader reader(body);
+  MemberRequest request;
+  request.request_id = reader.u64();
+  const uint8_t action = reader.u8();
+  request.change.id = reader.u64();
+  request.change.address = reader.text();
+  const uint8_t role = reader.u8();
+  const bool known = action >= static_cast<uint8_t>(MemberAction::kTransfer) &&
+                     action <= static_cast<uint8_t>(MemberAction::kSetRole) &&
+                     role >= static_cast<uint8_t>(MemberRole::kVoter) &&
+                     role <= static_cast<uint8_t>(MemberRole::kSpare);
+  if (!reader.finished() || !known) return malformed("request to change the members");
+  request.change.action = static_cast<MemberAction>(action);
+  request.change.role = static_cast<MemberRole>(role);
+  return request;
+}
+
+Result<MemberReply> decode_member_reply(ByteView body) {
+  Reader reader(body);
+  MemberReply reply;
+  reply.request_id = reader.u64();
+  const Code code = code_of(reader.u8());
+  reply.index = reader.u64();
+  reply.leader = reader.u64();
+  reply.leader_address = reader.text();
+  reply.member_count = reader.u32();
+  std::string sentence = reader.text();
+  if (!reader.finished()) return malformed("answer to a request to change the members");
   if (code != Code::kOk) reply.status = Status(code, std::move(sentence));
   return reply;
 }

@@ -42,7 +42,8 @@ struct HelloAck {
   Hello hello;
 };
 
-// Why a connection is closed. Body: u8 code, text sentence.
+// Why a connection is closed. As the answer to a greeting, kNotFound tells a member that it was removed from
+// the cluster. Body: u8 code, text sentence.
 struct Refusal {
   Status reason;
 };
@@ -86,6 +87,24 @@ struct ForwardReply {
   Index index = 0;
 };
 
+// A change of the members, for the leader to make. Body: u64 request id, u8 action, u64 member id, text address,
+// u8 role.
+struct MemberRequest {
+  uint64_t request_id = 0;
+  MemberChange change;
+};
+
+// Done if the code is ok; kNotLeader: ask the leader named, if one is. Body: u64 request id, u8 code, u64 index of
+// the configuration entry, u64 leader id, text leader's address, u32 count of members, text sentence.
+struct MemberReply {
+  uint64_t request_id = 0;
+  Status status;
+  Index index = 0;
+  NodeId leader = 0;  // after a transfer: the new one
+  std::string leader_address;
+  uint32_t member_count = 0;
+};
+
 Bytes encode(const Hello& hello);
 Bytes encode(const HelloAck& ack);
 Bytes encode(const Refusal& refusal);
@@ -93,6 +112,8 @@ Bytes encode(const JoinRequest& request);
 Bytes encode(const JoinReply& reply);
 Bytes encode(const ForwardRequest& request);
 Bytes encode(const ForwardReply& reply);
+Bytes encode(const MemberRequest& request);
+Bytes encode(const MemberReply& reply);
 // Body: u64 from, u64 to, u64 term, u8 kind (1 to 9 in the order of raft::Body), then the kind's fields in
 // the order of raft/core/message.h. An entry is u64 index, u64 term, u8 kind, blob payload.
 Bytes encode(const Message& message);
@@ -105,6 +126,8 @@ Result<JoinRequest> decode_join_request(ByteView body);
 Result<JoinReply> decode_join_reply(ByteView body);
 Result<ForwardRequest> decode_forward_request(ByteView body);
 Result<ForwardReply> decode_forward_reply(ByteView body);
+Result<MemberRequest> decode_member_request(ByteView body);
+Result<MemberReply> decode_member_reply(ByteView body);
 Result<Message> decode_message(ByteView body);
 
 }  // namespace dqlite::raft::net

@@ -9,6 +9,7 @@ Driver::Driver(const Parts& parts)
       greeter_(parts.file, parts.reader),
       identity_(parts.file.identity()) {
   set_address("");
+  greeter_.set_removed([this](NodeId id) { return member_ && member_->was_removed(id); });
   parts_.published.caught_up.store(true);  // holds nothing yet; `become_member` knows better
 }
 
@@ -93,6 +94,14 @@ void Driver::handle_forward_reply(NodeId from, const net::ForwardReply& reply) {
   if (phase_ == Phase::kMember) member_->handle_forward_reply(from, reply);
 }
 
+void Driver::handle_member_request(net::ConnectionId from, const net::MemberRequest& request) {
+  if (phase_ == Phase::kMember) member_->handle_member_request(from, request);
+}
+
+void Driver::handle_member_reply(NodeId from, const net::MemberReply& reply) {
+  if (phase_ == Phase::kMember) member_->handle_member_reply(from, reply);
+}
+
 void Driver::handle_link_lost(NodeId peer) {
   if (phase_ == Phase::kMember) member_->link_lost(peer);
 }
@@ -120,6 +129,12 @@ void Driver::propose(Proposal proposal) {
 void Driver::propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion) {
   if (phase_ == Phase::kMember)
     return member_->propose_anywhere(std::move(payload), deadline, std::move(completion));
+  completion->complete(refusal_without_cluster());
+}
+
+void Driver::change_members(const MemberChange& change, Deadline deadline,
+                            const MemberCompletion& completion) {
+  if (phase_ == Phase::kMember) return member_->change_members(change, deadline, completion);
   completion->complete(refusal_without_cluster());
 }
 

@@ -52,6 +52,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void join(const net::Address& target, IndexCompletion completion);
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
+  void change_members(const MemberChange& change, Deadline deadline, const MemberCompletion& completion);
   void confirm_leadership(Term term, StatusCompletion completion);
   void read_index(IndexCompletion completion);
   void transfer_leadership(StatusCompletion completion);
@@ -83,6 +84,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void handle_join(net::ConnectionId from, const net::JoinRequest& request) override;
   void handle_forward(net::ConnectionId from, net::ForwardRequest request) override;
   void handle_forward_reply(NodeId from, const net::ForwardReply& reply) override;
+  void handle_member_request(net::ConnectionId from, const net::MemberRequest& request) override;
+  void handle_member_reply(NodeId from, const net::MemberReply& reply) override;
   void handle_link_lost(NodeId peer) override;
 
   // --- becoming a member ---
@@ -95,6 +98,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void entered(const net::JoinReply& reply, const net::Address& leader, const Result<MemberFiles>& files);
   void become_member(const MemberFiles& files);
   void join_held_up();
+  void store_removal();
   void set_identity(const Identity& identity);
   void publish_standing(Standing standing);
   void abandon_join(const Status& reason);

@@ -59,9 +59,21 @@ void Driver::become_member(const MemberFiles& files) {
                                 transport_,
                                 parts_.disk,
                                 greeter_,
-                                [this](const Status& reason) { poison(reason); }};
+                                [this](const Status& reason) { poison(reason); },
+                                [this] { store_removal(); }};
   member_ = std::make_unique<LiveMember>(services, identity_, address_, files);
   phase_ = Phase::kMember;
+}
+
+// Known from the first moment of the next life. A failure loses nothing else: any member tells it again.
+void Driver::store_removal() {
+  if (identity_.removed) return;
+  identity_.removed = true;
+  parts_.reader.post([this] {
+    Identity identity = parts_.file.identity();
+    identity.removed = true;
+    (void)parts_.file.save(identity);
+  });
 }
 
 // --- joining ---
@@ -208,6 +220,7 @@ void Driver::entered(const net::JoinReply& reply, const net::Address& leader,
 
 // Joining again is fine if it is the same cluster.
 void Driver::join_as_member(const net::Address& target, const IndexCompletion& completion) {
+  if (member_->is_removed()) return completion->complete(refusal_of_removed());
   if (target.text() == address_ || member_->has_address(target.text())) {
     return completion->complete(member_->commit_index());
   }

@@ -12,6 +12,13 @@ std::string name_of(const net::Hello& hello) {
 
 }  // namespace
 
+Status refusal_of_removed() {
+  return {
+      Code::kRefused,
+      "this node was removed from its cluster and shows the state of then. To bring it back, end its process, "
+      "empty its directory and let it join again: the same address will do"};
+}
+
 void Greeter::set_identity(const Identity& identity, const std::string& address) {
   identity_ = identity;
   address_ = address;
@@ -33,6 +40,12 @@ Status Greeter::judge_greeting(const net::Hello& hello) {
   // Somebody who wants to join; a member asks so whether a node is of its own cluster.
   if (hello.node_id == 0) return hello.cluster_id.is_set() ? judge_cluster(hello) : Status::ok();
   if (identity_.node_id == 0) return not_a_member();
+  if (is_of_removed(hello)) {
+    return {Code::kNotFound,
+            name_of(hello) +
+                " was removed from the cluster: to bring it back, empty its directory and let it "
+                "join again (the same address will do)"};
+  }
   if (hello.expected_id != 0 && hello.expected_id != identity_.node_id &&
       hello.cluster_id == identity_.cluster_id) {
     return {Code::kRefused, "member " + std::to_string(hello.expected_id) + " was expected at " + address_ +
@@ -62,18 +75,22 @@ Status Greeter::not_a_member() const {
   return {Code::kNoQuorum, "the node at " + address_ + " is member of no cluster yet"};
 }
 
+bool Greeter::is_of_removed(const net::Hello& hello) const {
+  return hello.cluster_id == identity_.cluster_id && was_removed_ && was_removed_(hello.node_id);
+}
+
 Status Greeter::judge_member(const net::Hello& hello) {
   Status same_cluster = judge_cluster(hello);
   if (!same_cluster) return same_cluster;
   if (hello.node_id == identity_.node_id) {
-    return {Code::kRefused,
-            name_of(hello) + " has the same id as the node at " + address_ +
-                ": one of the two directories is a copy, remove it and let it join as a new node"};
+    return {
+        Code::kRefused,
+        name_of(hello) + " has the same id as the node at " + address_ +
+            ": one of the two directories is a copy. End it, empty it and let it join at an address of its own"};
   }
   const Member* member = configuration_.find(hello.node_id);
   if (member != nullptr && member->instance != hello.instance) {
-    return {Code::kRefused,
-            name_of(hello) + " is not the node that joined under this id: let it join as a new node"};
+    return {Code::kRefused, name_of(hello) + " is not the node that joined under this id: " + kJoinAnew};
   }
   return judge_boot(hello);
 }
@@ -88,7 +105,7 @@ Status Greeter::judge_boot(const net::Hello& hello) {
     return {Code::kRefused, name_of(hello) + " was started from a copied or restored directory (its start " +
                                 std::to_string(hello.boot_counter) + " comes after its start " +
                                 std::to_string(highest) +
-                                "): remove the directory and let it join as a new node"};
+                                "). If the original runs, end this one and use that; else " + kJoinAnew};
   }
   boots_[hello.instance] = {hello.boot_counter, hello.boot_nonce};
   if (hello.boot_counter > durable) {

@@ -7,6 +7,7 @@
 // thread; the writes go to the reader.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "raft/log/identity.h"
@@ -15,12 +16,18 @@
 
 namespace dqlite::raft {
 
+// What a removed node answers to its own users.
+Status refusal_of_removed();
+
 class Greeter {
  public:
   Greeter(BootMemory& boot_memory, Worker& reader) : boot_memory_(boot_memory), reader_(reader) {}
 
   void set_identity(const Identity& identity, const std::string& address);
   void set_configuration(const Configuration& configuration) { configuration_ = configuration; }
+
+  // Tells who was removed from the cluster: these are refused with kNotFound, from which they learn it.
+  void set_removed(std::function<bool(NodeId)> was_removed) { was_removed_ = std::move(was_removed); }
 
   [[nodiscard]] net::Hello greeting() const;
   Status judge_greeting(const net::Hello& hello);
@@ -37,6 +44,7 @@ class Greeter {
 
   [[nodiscard]] Status judge_cluster(const net::Hello& hello) const;
   [[nodiscard]] Status not_a_member() const;
+  [[nodiscard]] bool is_of_removed(const net::Hello& hello) const;
   Status judge_member(const net::Hello& hello);
   Status judge_boot(const net::Hello& hello);
 
@@ -45,6 +53,7 @@ class Greeter {
   Identity identity_;
   std::string address_;
   Configuration configuration_;
+  std::function<bool(NodeId)> was_removed_;
   std::map<uint64_t, Boot> boots_;  // by instance, of this life
   std::map<NodeId, std::string> heard_addresses_;
 };

@@ -43,17 +43,24 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
       compactor_(core_, services.loop, services.reader, services.machine, files.log,
                  services.options.log_tail_bytes, [this] { return sender_.pinned(); }),
       desk_(core_, services.network, identity.cluster_id),
-      forwarder_(core_, services.network, services.loop, [this](uint64_t ticket, SharedBytes payload) {
-        Proposal proposal;
-        proposal.payload = std::move(payload);
-        propose_as({0, ticket}, std::move(proposal));
-      }) {
+      forwarder_(core_, services.network, services.loop,
+                 [this](uint64_t ticket, SharedBytes payload) {
+                   Proposal proposal;
+                   proposal.payload = std::move(payload);
+                   propose_as({0, ticket}, std::move(proposal));
+                 }),
+      member_desk_(
+          core_, services.network,
+          [this](const net::MemberReply& reply) { member_client_.handle_reply(core_.self(), reply); }),
+      member_client_(core_, services.network, services.loop,
+                     [this](const net::MemberRequest& request) { member_desk_.handle(0, request); }) {
   core_.applied(files.applied);
   apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
   caught_up_at_ = files.recovered.last_index;
   services_.writer.begin(log_);
   services_.applier.begin(log_, apply_sent_);
   services_.published.caught_up.store(false);
+  if (identity.removed) become_removed();
   services_.published.standing.store(Standing::kLeaderless);  // member of a cluster from the first moment on
 }
 
@@ -62,6 +69,7 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
 void LiveMember::link_lost(NodeId peer) {
   core_.peer_unreachable(peer);
   forwarder_.handle_link_lost(peer);
+  member_client_.handle_link_lost(peer);
 }
 
 void LiveMember::handle_forward(net::ConnectionId from, net::ForwardRequest request) {
@@ -87,7 +95,13 @@ void LiveMember::propose_as(Origin origin, Proposal proposal) {
 }
 
 void LiveMember::propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion) {
+  if (is_removed()) return completion->complete(refusal_of_removed());
   forwarder_.begin(std::move(payload), deadline, std::move(completion));
+}
+
+void LiveMember::change_members(const MemberChange& change, Deadline deadline, MemberCompletion completion) {
+  if (is_removed()) return completion->complete(refusal_of_removed());
+  member_client_.begin(change, deadline, std::move(completion));
 }
 
 void LiveMember::confirm_leadership(Term term, StatusCompletion completion) {
@@ -99,6 +113,7 @@ void LiveMember::confirm_leadership(Term term, StatusCompletion completion) {
 }
 
 void LiveMember::read_index(IndexCompletion completion) {
+  if (is_removed()) return completion->complete(refusal_of_removed());
   const uint64_t id = next_read_++;
   reads_[id] = [this, completion](const Status& status, Index index) {
     if (status) waited_for_ = std::max(waited_for_, index);
@@ -121,6 +136,9 @@ void LiveMember::tick() {
   receiver_.tick();
   compactor_.tick();
   forwarder_.try_waiting();
+  member_client_.tick();
+  look_for_removal();
+  if (has_leavers_) keep_links();
   desk_.announce_moves(services_.greeter.heard_addresses(), own_address_);
 }
 
@@ -139,6 +157,8 @@ void LiveMember::turn() {
     process(output);
   }
   desk_.answer_committed();
+  member_desk_.answer_committed();
+  if (!removed_ && is_removed()) become_removed();
   compactor_.maybe_begin();
   publish();
   // Most often the next transaction carries it before.
@@ -200,6 +220,7 @@ void LiveMember::process(Output& output) {
   if (output.transfer) {
     for (const StatusCompletion& waiter : transfers_) waiter->complete(*output.transfer);
     transfers_.clear();
+    member_desk_.transfer_ended(*output.transfer);
   }
   for (const LogReadRequest& request : output.log_reads) read_log(request);
   for (const SnapshotRequest& request : output.snapshots) sender_.begin(request.peer);
@@ -211,17 +232,46 @@ void LiveMember::process_configuration() {
   const Configuration& configuration = core_.configuration();
   services_.greeter.set_configuration(configuration);
   services_.published.is_voter.store(configuration.is_voter(core_.self()));
-  std::vector<NodeId> peers;
   for (const Member& member : configuration.members) {
     if (member.id == core_.self()) continue;
-    peers.push_back(member.id);
     const auto heard = services_.greeter.heard_addresses().find(member.id);
     const bool moved = heard != services_.greeter.heard_addresses().end();
     Result<net::Address> address = net::parse_address(moved ? heard->second : member.address);
     if (address) services_.network.set_peer(member.id, *address);
   }
   // A node that was removed, or does not know its cluster yet, goes on answering whoever talks to it.
-  if (configuration.find(core_.self()) != nullptr) services_.network.keep_peers(peers);
+  has_leavers_ = configuration.find(core_.self()) != nullptr;
+}
+
+// Who was removed is to learn it from the leader, and then has no link any more. Not while a message is taken in.
+void LiveMember::keep_links() {
+  has_leavers_ = false;
+  std::vector<NodeId> peers;
+  for (NodeId id : services_.network.peers()) {
+    const bool is_member = core_.configuration().find(id) != nullptr;
+    if (is_member || core_.has_follower(id)) peers.push_back(id);
+    has_leavers_ = has_leavers_ || (!is_member && core_.has_follower(id));
+  }
+  services_.network.keep_peers(peers);
+}
+
+// Who was removed while it was away is told so by any member that it greets. One without a vote would greet nobody
+// by itself.
+void LiveMember::look_for_removal() {
+  if (removed_) return;
+  leaderless_ticks_ = core_.leader() == 0 ? leaderless_ticks_ + 1 : 0;
+  const bool greets = leaderless_ticks_ > 0 && leaderless_ticks_ % services_.options.election_ticks == 0;
+  for (const Member& member : core_.configuration().members) {
+    if (services_.network.link_failure(member.id).code() == Code::kNotFound) return become_removed();
+    if (greets) services_.network.wake(member.id);
+  }
+}
+
+void LiveMember::become_removed() {
+  removed_ = true;
+  core_.set_may_campaign(false);
+  member_client_.fail_all(refusal_of_removed());
+  services_.removed();
 }
 
 void LiveMember::process_leadership(const LeadershipEvent& event) {
@@ -285,6 +335,7 @@ void LiveMember::installed(const LogStart& start) {
 
 void LiveMember::fail_all(const Status& reason) {
   forwarder_.fail_all(reason);
+  member_client_.fail_all(reason);
   for (const auto& [id, answer] : reads_) answer(reason, 0);
   for (const StatusCompletion& waiter : transfers_) waiter->complete(reason);
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(reason);
@@ -296,6 +347,7 @@ void LiveMember::fail_all(const Status& reason) {
 // --- what others see ---
 
 Standing LiveMember::standing() const {
+  if (is_removed() && core_.role() != Role::kLeader) return Standing::kRemoved;
   if (core_.role() == Role::kLeader) return Standing::kLeader;
   return core_.leader() != 0 ? Standing::kFollower : Standing::kLeaderless;
 }
@@ -307,11 +359,11 @@ void LiveMember::publish() {
   published.report_at.store(report_at());
   // Its readers are to see at once what it acknowledged in its last life: so applied, too [A2].
   const bool caught_up =
-      published.caught_up.load() || std::min(commit, published.applied.load()) >= caught_up_at_;
+      published.caught_up.load() || removed_ || std::min(commit, published.applied.load()) >= caught_up_at_;
   published.standing.store(standing());
   published.commit.store(commit);
   published.durable.store(durable);
-  published.leader.store(core_.leader());
+  published.leader.store(removed_ ? 0 : core_.leader());
   published.caught_up.store(caught_up);
   published.changed();
   const bool leads = noop_ != 0 && published.applied.load() >= noop_;
@@ -336,7 +388,7 @@ bool LiveMember::has_address(const std::string& address) const {
 
 void LiveMember::fill(NodeStatus& status) const {
   status.term = core_.term();
-  status.leader = core_.leader();
+  status.leader = removed_ ? 0 : core_.leader();
   status.last_index = core_.last().index;
   status.log_start = log_->start().last.index;
   status.log_bytes = log_->size_bytes();
@@ -347,15 +399,22 @@ void LiveMember::fill(NodeStatus& status) const {
   for (const PeerStatus& peer : core_.peers()) {
     MemberStatus member;
     member.member = peer.member;
-    member.is_leader = peer.is_leader;
+    member.is_leader = peer.is_leader && !removed_;
     member.is_self = peer.member.id == core_.self();
     member.match_index = peer.match;
     const int ticks = peer.ticks_since_contact;
     if (ticks >= 0) member.last_contact_ms = static_cast<int64_t>(ticks) * services_.options.tick_ms;
     const Status refused = services_.network.link_refusal(peer.member.id);
     if (!refused) member.problem = refused.sentence();
-    status.members.push_back(std::move(member));
+    if (!removed_ || !member.is_self) status.members.push_back(std::move(member));
   }
+  if (!removed_) return;
+  MemberStatus self;
+  self.member.id = core_.self();
+  self.member.address = own_address_;
+  self.is_removed = self.is_self = true;
+  self.problem = refusal_of_removed().sentence();
+  status.members.push_back(std::move(self));
 }
 
 }  // namespace dqlite::raft

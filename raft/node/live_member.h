@@ -15,6 +15,8 @@
 #include "raft/node/greeter.h"
 #include "raft/node/join_desk.h"
 #include "raft/node/log_writer.h"
+#include "raft/node/member_client.h"
+#include "raft/node/member_desk.h"
 #include "raft/node/member_files.h"
 #include "raft/node/snapshot_receiver.h"
 #include "raft/node/snapshot_sender.h"
@@ -33,6 +35,7 @@ struct MemberServices {
   Disk& disk;
   Greeter& greeter;
   std::function<void(const Status&)> poison;
+  std::function<void()> removed;  // this node learned that the cluster removed it
 };
 
 class LiveMember {
@@ -50,9 +53,17 @@ class LiveMember {
     forwarder_.handle_reply(from, reply);
   }
 
+  void handle_member_request(net::ConnectionId from, const net::MemberRequest& request) {
+    member_desk_.handle(from, request);
+  }
+  void handle_member_reply(NodeId from, const net::MemberReply& reply) {
+    member_client_.handle_reply(from, reply);
+  }
+
   // --- from application threads ---
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
+  void change_members(const MemberChange& change, Deadline deadline, MemberCompletion completion);
   void confirm_leadership(Term term, StatusCompletion completion);
   // Completed with an index at which the state holds all that was committed anywhere before this call.
   void read_index(IndexCompletion completion);
@@ -77,6 +88,10 @@ class LiveMember {
 
   [[nodiscard]] Index commit_index() const { return core_.commit_index(); }
   [[nodiscard]] const Core& core() const { return core_; }
+  // The cluster agreed to remove this node.
+  [[nodiscard]] bool is_removed() const { return removed_ || core_.was_removed(core_.self()); }
+  // The cluster agreed to remove that one.
+  [[nodiscard]] bool was_removed(NodeId id) const { return core_.was_removed(id); }
   [[nodiscard]] bool has_address(const std::string& address) const;
   // All of the status that only the loop knows.
   void fill(NodeStatus& status) const;
@@ -91,6 +106,9 @@ class LiveMember {
   void take_back_applied();
   void process(Output& output);
   void process_configuration();
+  void keep_links();
+  void look_for_removal();
+  void become_removed();
   void process_leadership(const LeadershipEvent& event);
   void process_persist(Persist& persist);
   void process_proposal(const ProposalOutcome& outcome);
@@ -111,6 +129,8 @@ class LiveMember {
   Compactor compactor_;
   JoinDesk desk_;
   Forwarder forwarder_;
+  MemberDesk member_desk_;
+  MemberClient member_client_;
 
   std::deque<Outstanding> outstanding_;  // handed to the log writer
   bool has_entries_to_apply_ = false;    // the applier is not woken for them yet
@@ -118,7 +138,10 @@ class LiveMember {
   Index apply_sent_ = 0;                 // handed to the applier, or installed
   Index applied_told_ = 0;               // told to the core
   Index caught_up_at_ = 0;               // see Node::wait_caught_up
-  Index noop_ = 0;                       // of the term this node leads
+  bool removed_ = false;                 // told by another member, or found in the log
+  bool has_leavers_ = false;             // links to some that were removed are kept until these know
+  int leaderless_ticks_ = 0;
+  Index noop_ = 0;  // of the term this node leads
   uint64_t next_proposal_ = 1;
   std::unordered_map<ProposalId, Origin> origins_;
   uint64_t next_read_ = 1;

@@ -25,9 +25,9 @@ Status check_log_is_there(Disk& disk, const NodeOptions& options, const Identity
     if (!exists) return exists.status();
     if (*exists) return Status::ok();
   }
-  return {Code::kCorrupt, options.directory + " belongs to member " + std::to_string(identity.node_id) +
-                              " of a cluster, but its log is gone, and with it the votes it gave: remove the "
-                              "directory and let it join the cluster as a new node"};
+  return {Code::kCorrupt,
+          options.directory + " belongs to member " + std::to_string(identity.node_id) +
+              " of a cluster, but its log is gone, and with it the votes it gave: " + kJoinAnew};
 }
 
 // A snapshot whose install was cut off: if the state machine has it, the log must start behind it. Unless the
@@ -52,14 +52,12 @@ Status check_agreement(const Log& log, EntryId durable) {
   const std::string stands = "the databases stand at entry " + std::to_string(durable.index) + " (term " +
                              std::to_string(durable.term) + ")";
   if (durable.index != 0 && durable.index < start.index) {
-    return {Code::kCorrupt,
-            stands + ", but the log begins behind entry " + std::to_string(start.index) +
-                ": a database was replaced by an older one; let this node join again as a new one"};
+    return {Code::kCorrupt, stands + ", but the log begins behind entry " + std::to_string(start.index) +
+                                ": a database was replaced by an older one; " + kJoinAnew};
   }
   if (durable.index > log.last_index()) {
-    return {Code::kCorrupt,
-            stands + ", but the log ends at entry " + std::to_string(log.last_index()) +
-                ": the log was replaced by an older one; let this node join again as a new one"};
+    return {Code::kCorrupt, stands + ", but the log ends at entry " + std::to_string(log.last_index()) +
+                                ": the log was replaced by an older one; " + kJoinAnew};
   }
   if (durable.index > 0 && log.term_at(durable.index) != durable.term) {
     return {Code::kCorrupt, stands + ", but the log's entry there has term " +

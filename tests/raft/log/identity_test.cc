@@ -191,7 +191,7 @@ TEST(Identity, one_rotten_copy_is_repaired_and_two_are_refused) {
   OK(try_open(disk));
   disk.flip_bit(path("identity"), 40);
   disk.flip_bit(path("identity"), 4096 + 40);
-  FAILS(Code::kCorrupt, "rejoin the cluster as a new node", try_open(disk));
+  FAILS(Code::kCorrupt, "dqlite_remove()", try_open(disk));
 }
 
 TEST(Identity, a_log_without_an_identity_gets_no_new_one) {

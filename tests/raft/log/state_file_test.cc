@@ -128,7 +128,7 @@ TEST(StateFile, D10_both_meta_slots_bad_refuses_to_vote) {
   ruin(0);
   ruin(1);
   StateFile ruined(disk, kDirectory);
-  FAILS(Code::kCorrupt, "rejoin the cluster as a new node", ruined.load().status());
+  FAILS(Code::kCorrupt, "dqlite_remove()", ruined.load().status());
 }
 
 TEST(StateFile, D10_a_log_with_both_slots_gone_is_not_a_new_one) {
@@ -138,7 +138,7 @@ TEST(StateFile, D10_a_log_with_both_slots_gone_is_not_a_new_one) {
   OK(node.vote(2, 2));
   node.close();
   for (int slot = 0; slot < 2; slot++) node.disk.drop_file(path(slot));
-  FAILS(Code::kCorrupt, "rejoin the cluster as a new node", node.try_open());
+  FAILS(Code::kCorrupt, "dqlite_remove()", node.try_open());
 }
 
 TEST(StateFile, A12_a_state_that_survived_a_kill_is_durable_when_loaded) {

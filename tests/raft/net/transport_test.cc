@@ -54,6 +54,13 @@ class End final : public TransportDelegate {
     transport.reply(from, ForwardReply{request.request_id, Status::ok(), request.payload.size()});
   }
   void handle_forward_reply(NodeId, const ForwardReply& reply) override { replies.push_back(reply); }
+  void handle_member_request(ConnectionId from, const MemberRequest& request) override {
+    MemberReply reply;
+    reply.request_id = request.request_id;
+    reply.index = request.change.id;
+    transport.reply(from, reply);
+  }
+  void handle_member_reply(NodeId, const MemberReply& reply) override { member_replies.push_back(reply); }
   void handle_link_lost(NodeId) override { lost++; }
 
   void know(const End& other) { transport.set_peer(other.id_, other.address); }
@@ -70,6 +77,7 @@ class End final : public TransportDelegate {
   Address address;
   std::vector<Message> messages;
   std::vector<ForwardReply> replies;
+  std::vector<MemberReply> member_replies;
   int heard = 0;
   int lost = 0;
 };
@@ -247,6 +255,19 @@ TEST(Transport, a_queue_that_is_full_drops_but_one_message_always_fits) {
   CHECK(!a.send_to(b, TimeoutNow{}));
   CHECK(eventually([&] { return b.messages.size() == 1; }, {&a.transport, &b.transport}));
   CHECK(eventually([&] { return a.send_to(b, TimeoutNow{}); }, {&a.transport, &b.transport}));
+}
+
+TEST(Transport, a_request_to_change_the_members_is_answered) {
+  End a(*context, 1, 7), b(*context, 2, 7);
+  a.know(b);
+  const MemberRequest request{42, {MemberAction::kRemove, 9, "", MemberRole::kVoter}};
+  CHECK_FALSE(a.transport.send_member_request(2, request));  // begins the connection
+  CHECK(
+      eventually([&] { return a.transport.send_member_request(2, request); }, {&a.transport, &b.transport}));
+  CHECK(eventually([&] { return a.member_replies.size() == 1; }, {&a.transport, &b.transport}));
+  LONGS_EQUAL(42, a.member_replies[0].request_id);
+  LONGS_EQUAL(9, a.member_replies[0].index);
+  CHECK_FALSE(a.transport.send_member_request(3, MemberRequest{}));
 }
 
 TEST(Transport, a_forwarded_command_is_answered) {

@@ -85,6 +85,11 @@ std::vector<Sample> all_samples() {
                      [](ByteView b) { return decode_forward_request(b).status(); }});
   samples.push_back({body_of(encode(ForwardReply{5, {Code::kBusy, "later"}, 0})),
                      [](ByteView b) { return decode_forward_reply(b).status(); }});
+  samples.push_back(
+      {body_of(encode(MemberRequest{5, {MemberAction::kSetRole, 7, "a:1", MemberRole::kSpare}})),
+       [](ByteView b) { return decode_member_request(b).status(); }});
+  samples.push_back({body_of(encode(MemberReply{5, {Code::kBusy, "later"}, 8, 9, "b:2", 3})),
+                     [](ByteView b) { return decode_member_reply(b).status(); }});
   for (const Message& each : all_messages()) {
     samples.push_back({body_of(encode(each)), [](ByteView b) { return decode_message(b).status(); }});
   }
@@ -147,6 +152,33 @@ TEST(Wire, greetings_and_answers_keep_each_field) {
   CHECK(reply->status.code() == Code::kBusy);
   STRCMP_EQUAL("later", reply->status.sentence().c_str());
   LONGS_EQUAL(8, reply->index);
+}
+
+TEST(Wire, a_request_to_change_the_members_and_its_answer_keep_each_field) {
+  const Result<MemberRequest> request = decode_member_request(
+      body_of(encode(MemberRequest{5, {MemberAction::kSetRole, 7, "a:1", MemberRole::kSpare}})));
+  LONGS_EQUAL(5, request->request_id);
+  CHECK(request->change.action == MemberAction::kSetRole);
+  LONGS_EQUAL(7, request->change.id);
+  STRCMP_EQUAL("a:1", request->change.address.c_str());
+  CHECK(request->change.role == MemberRole::kSpare);
+  const Result<MemberReply> reply =
+      decode_member_reply(body_of(encode(MemberReply{5, {Code::kNotLeader, "ask"}, 8, 9, "b:2", 3})));
+  LONGS_EQUAL(5, reply->request_id);
+  CHECK(reply->status.code() == Code::kNotLeader);
+  STRCMP_EQUAL("ask", reply->status.sentence().c_str());
+  LONGS_EQUAL(8, reply->index);
+  LONGS_EQUAL(9, reply->leader);
+  STRCMP_EQUAL("b:2", reply->leader_address.c_str());
+  LONGS_EQUAL(3, reply->member_count);
+}
+
+TEST(Wire, an_unknown_action_or_role_is_refused) {
+  for (const MemberChange& change :
+       {MemberChange{static_cast<MemberAction>(9), 7, "", MemberRole::kVoter},
+        MemberChange{MemberAction::kSetRole, 7, "", static_cast<MemberRole>(9)}}) {
+    CHECK(!decode_member_request(body_of(encode(MemberRequest{5, change}))));
+  }
 }
 
 TEST(Wire, N5_a_cut_body_is_refused_at_every_length) {

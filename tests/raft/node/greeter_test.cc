@@ -86,6 +86,16 @@ TEST(Greeter, M11_another_instance_under_a_members_id_is_refused) {
   FAILS_WITH(Code::kRefused, "is not the node that joined under this id", greeter->judge_greeting(hello));
 }
 
+TEST(Greeter, M9_one_that_was_removed_is_told_so_whomever_it_looks_for) {
+  greeter->set_removed([](NodeId id) { return id == 2; });
+  FAILS_WITH(Code::kNotFound, "was removed from the cluster", greeter->judge_greeting(of_member_2()));
+  net::Hello hello = of_member_2();
+  hello.expected_id = 9;
+  FAILS_WITH(Code::kNotFound, "was removed from the cluster", greeter->judge_greeting(hello));
+  hello.cluster_id = {6, 6};
+  FAILS_WITH(Code::kRefused, "belongs to cluster", greeter->judge_greeting(hello));
+}
+
 TEST(Greeter, M13_this_nodes_own_id_is_refused) {
   net::Hello hello = of_member_2();
   hello.node_id = 1;

@@ -27,6 +27,8 @@ class Door final : public net::TransportDelegate {
   }
   void handle_forward(net::ConnectionId, net::ForwardRequest) override {}
   void handle_forward_reply(NodeId, const net::ForwardReply&) override {}
+  void handle_member_request(net::ConnectionId, const net::MemberRequest&) override {}
+  void handle_member_reply(NodeId, const net::MemberReply&) override {}
   void handle_link_lost(NodeId) override {}
 
   JoinDesk* desk = nullptr;
