@@ -5,12 +5,25 @@
 
 #include "extension/connection_node.h"
 #include "extension/process_life.h"
+#include "raft/core/configuration.h"
 #include "vfs/error_codes.h"
 
 namespace dqlite::extension {
 namespace {
 
-using Arguments = sqlite3_value**;
+using raft::MemberAction;
+using raft::MemberChange;
+using raft::MemberRole;
+
+struct Arguments {
+  sqlite3_value** values = nullptr;
+  int count = 0;
+
+  [[nodiscard]] int type(int i) const { return sqlite3_value_type(values[i]); }
+  [[nodiscard]] std::string text(int i) const {
+    return reinterpret_cast<const char*>(sqlite3_value_text(values[i]));
+  }
+};
 
 void return_text(sqlite3_context* context, const std::string& text) {
   sqlite3_result_text(context, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
@@ -27,11 +40,11 @@ void fail(sqlite3_context* context, const Status& status) {
 }
 
 template <Action action>
-void with_node(sqlite3_context* context, int, Arguments arguments) {
+void with_node(sqlite3_context* context, int count, sqlite3_value** values) {
   try {
     vfs::flush_log();
     Result<ConnectionNode> node = node_of_connection(sqlite3_context_db_handle(context));
-    Status status = node ? action(context, *node, arguments) : node.status();
+    Status status = node ? action(context, *node, {values, count}) : node.status();
     if (!status) fail(context, status);
   } catch (const std::bad_alloc&) {
     sqlite3_result_error_nomem(context);
@@ -39,11 +52,11 @@ void with_node(sqlite3_context* context, int, Arguments arguments) {
 }
 
 Status join(sqlite3_context* context, ConnectionNode& node, Arguments arguments) {
-  if (sqlite3_value_type(arguments[0]) != SQLITE_TEXT) {
+  if (arguments.type(0) != SQLITE_TEXT) {
     return {Code::kInvalid,
             "dqlite_join takes the address of a member as text, as in dqlite_join('db1.example:9001')"};
   }
-  std::string address = reinterpret_cast<const char*>(sqlite3_value_text(arguments[0]));
+  std::string address = arguments.text(0);
   if (Status status = node.node->beginnings().join(address, node.deadline()); !status) return status;
   return_text(context, node.node->node().status().leader_address);
   return Status::ok();
@@ -68,11 +81,66 @@ Status stop(sqlite3_context*, ConnectionNode& node, Arguments) {
   return Status::ok();
 }
 
-void version(sqlite3_context* context, int, Arguments) {
+// A member is named by its id or by its address.
+Status name_member(const Arguments& arguments, const char* function, MemberChange& change) {
+  if (arguments.type(0) == SQLITE_INTEGER && sqlite3_value_int64(arguments.values[0]) > 0) {
+    change.id = static_cast<raft::NodeId>(sqlite3_value_int64(arguments.values[0]));
+    return Status::ok();
+  }
+  if (arguments.type(0) == SQLITE_TEXT && !arguments.text(0).empty()) {
+    change.address = arguments.text(0);
+    return Status::ok();
+  }
+  return {Code::kInvalid,
+          std::string(function) +
+              " takes a member's id as a number or its address as text: both are in dqlite_cluster"};
+}
+
+Status transfer(sqlite3_context* context, ConnectionNode& node, Arguments arguments) {
+  MemberChange change;
+  change.action = MemberAction::kTransfer;
+  if (arguments.count > 0) {
+    if (Status status = name_member(arguments, "dqlite_transfer", change); !status) return status;
+  }
+  Result<raft::MemberAnswer> answer = node.node->node().change_members(change, node.deadline());
+  if (!answer) return answer.status();
+  return_text(context, answer->leader_address);
+  return Status::ok();
+}
+
+Status remove_member(sqlite3_context* context, ConnectionNode& node, Arguments arguments) {
+  MemberChange change;
+  change.action = MemberAction::kRemove;
+  if (Status status = name_member(arguments, "dqlite_remove", change); !status) return status;
+  Result<raft::MemberAnswer> answer = node.node->node().change_members(change, node.deadline());
+  if (!answer) return answer.status();
+  sqlite3_result_int64(context, answer->member_count);
+  return Status::ok();
+}
+
+Status set_role(sqlite3_context* context, ConnectionNode& node, Arguments arguments) {
+  MemberChange change;
+  change.action = MemberAction::kSetRole;
+  if (Status status = name_member(arguments, "dqlite_role", change); !status) return status;
+  const std::string wanted = arguments.type(1) == SQLITE_TEXT ? arguments.text(1) : "";
+  bool is_known = false;
+  for (MemberRole role : {MemberRole::kVoter, MemberRole::kStandby, MemberRole::kSpare}) {
+    if (wanted != raft::role_name(role)) continue;
+    change.role = role;
+    is_known = true;
+  }
+  if (!is_known) return {Code::kInvalid, "dqlite_role takes one of the roles 'voter', 'standby' and 'spare'"};
+  Result<raft::MemberAnswer> answer = node.node->node().change_members(change, node.deadline());
+  if (!answer) return answer.status();
+  return_text(context, wanted);
+  return Status::ok();
+}
+
+void version(sqlite3_context* context, int, sqlite3_value**) {
   sqlite3_result_text(context, DQLITE_VERSION, -1, SQLITE_STATIC);
 }
 
-void last_error(sqlite3_context* context, int, Arguments) {
+void last_error(sqlite3_context* context, int, sqlite3_value**) {
   try {
     vfs::flush_log();
     std::string sentence = vfs::last_error(sqlite3_context_db_handle(context));
@@ -91,7 +159,7 @@ struct Function {
   const char* name;
   int argument_count;
   int flags;
-  void (*call)(sqlite3_context*, int, Arguments);
+  void (*call)(sqlite3_context*, int, sqlite3_value**);
 };
 
 constexpr Function kFunctions[] = {
@@ -99,6 +167,10 @@ constexpr Function kFunctions[] = {
     {"dqlite_join", 1, SQLITE_DIRECTONLY, with_node<join>},
     {"dqlite_leader", 0, 0, with_node<leader>},
     {"dqlite_checkpoint", 0, SQLITE_DIRECTONLY, with_node<checkpoint>},
+    {"dqlite_transfer", 0, SQLITE_DIRECTONLY, with_node<transfer>},
+    {"dqlite_transfer", 1, SQLITE_DIRECTONLY, with_node<transfer>},
+    {"dqlite_remove", 1, SQLITE_DIRECTONLY, with_node<remove_member>},
+    {"dqlite_role", 2, SQLITE_DIRECTONLY, with_node<set_role>},
     {"dqlite_stop", 0, SQLITE_DIRECTONLY, with_node<stop>},
 };
 
