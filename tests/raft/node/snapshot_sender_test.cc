@@ -118,6 +118,13 @@ TEST_GROUP(SnapshotSender) {
   void run_on() {
     for (int i = 0; i < 20; i++) step();
   }
+  void all_arrives() {
+    run_on();
+    CHECK(eventually([this] {
+      turn();
+      return mirror.messages.size() == transport.messages_sent();
+    }));
+  }
   void acknowledge(uint64_t next_offset) {
     sender.handle_ack({kPeer, kSelf, core.term(), SnapshotAck{1, next_offset, false, false, {}}});
   }
@@ -209,4 +216,47 @@ TEST(SnapshotSender, S3_a_piece_that_the_receiver_holds_is_only_named) {
   CHECK(chunks()[1].held);
   CHECK_FALSE(chunks()[2].held);
   CHECK_FALSE(chunks()[3].held);
+}
+
+TEST(SnapshotSender, S2_a_piece_without_answer_is_sent_again_from_the_offset_acknowledged) {
+  sender.begin(kPeer);
+  all_arrives();
+  acknowledge(kSnapshotPieceBytes);
+  all_arrives();
+  const size_t sent = chunks().size();  // all of it, and it is on its way for all that is known
+  for (int i = 0; i < 20; i++) sender.tick();
+  all_arrives();
+  CHECK(chunks().size() > sent);
+  LONGS_EQUAL(kSnapshotPieceBytes, chunks().at(sent).offset);
+  CHECK(chunks().back().done);
+}
+
+TEST(SnapshotSender, S2_the_last_piece_asks_again_whether_the_snapshot_is_installed) {
+  sender.begin(kPeer);
+  all_arrives();
+  acknowledge(kSnapshotPieceBytes);
+  all_arrives();
+  const size_t sent = chunks().size();
+  acknowledge(encode(file).size());
+  for (int i = 0; i < 20; i++) sender.tick();
+  all_arrives();
+  LONGS_EQUAL(sent + 1, chunks().size());
+  CHECK(chunks().back().done);
+}
+
+TEST(SnapshotSender, S3_a_receiver_that_was_restarted_gets_the_stream_from_its_beginning) {
+  sender.begin(kPeer);
+  all_arrives();
+  acknowledge(kSnapshotPieceBytes);
+  all_arrives();
+  acknowledge(2 * kSnapshotPieceBytes);
+  const size_t sent = chunks().size();
+  acknowledge(0);
+  all_arrives();
+  LONGS_EQUAL(sent + 1, chunks().size());  // what it holds now it has not said yet
+  acknowledge(kSnapshotPieceBytes);
+  all_arrives();
+  LONGS_EQUAL(0, chunks().at(sent).offset);
+  CHECK(chunks().back().done);
+  CHECK(chunks().back().total_checksum == chunks().at(sent - 1).total_checksum);
 }
