@@ -139,6 +139,7 @@ export DQLITE_SEEDS=2000
 
 step build   quick "build with gcc, warnings are errors"                       build_with build
 step unit    quick "unit tests"                                                unit_tests build
+step names   quick "every test that SCENARIOS.md names exists"                 tests/lib/scenarios.py
 step sql     quick "scripts for the sqlite3 shell"                             sql-tests/run.py
 step format  full  "clang-format"                                              check_format
 step example full  "examples/cluster.sh, twice in a row"                       example

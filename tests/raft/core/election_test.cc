@@ -48,6 +48,21 @@ TEST(Election, E1_single_node_elects_on_its_first_tick_and_commits_after_its_own
   CHECK_EQUAL(2, cluster.core(1).applied_index());
 }
 
+TEST(Election, E1_the_own_vote_counts_only_when_it_is_durable) {
+  Cluster cluster(3);
+  cluster.member(1).disk_held = true;
+  cluster.time_out(1);
+  cluster.core(1).step({2, 1, 1, VoteResponse{.pre_vote = true, .granted = true}});
+  cluster.collect(cluster.member(1));
+  CHECK(cluster.core(1).role() == Role::kCandidate);
+  // Nobody can have been asked yet; an answer all the same is one vote, and not two.
+  cluster.core(1).step({2, 1, 1, VoteResponse{.pre_vote = false, .granted = true}});
+  cluster.collect(cluster.member(1));
+  CHECK(cluster.core(1).role() == Role::kCandidate);
+  cluster.write_one(cluster.member(1));
+  CHECK(cluster.core(1).role() == Role::kLeader);
+}
+
 TEST(Election, E2_three_nodes_one_leader_per_term) {
   Cluster cluster(3);
   for (int i = 0; i < 200 && cluster.leader() == 0; i++) cluster.tick_all();
@@ -196,6 +211,25 @@ TEST(Election, E10_stale_prevote_answers_are_not_counted) {
   fresh.from = 3;
   cluster.deliver(fresh);
   CHECK(cluster.core(1).role() == Role::kCandidate);
+}
+
+TEST(Election, E10_answers_to_an_older_campaign_are_not_counted) {
+  Cluster cluster(3);
+  cluster.set_log(1, {1}, 4);
+  for (Term term = 5; term <= 6; term++) {
+    cluster.time_out(1);
+    cluster.deliver({2, 1, term, VoteResponse{.pre_vote = true, .granted = true}});
+    cluster.pump(1);
+    CHECK(cluster.core(1).role() == Role::kCandidate);
+    CHECK_EQUAL(term, cluster.core(1).term());
+  }
+  const Message late{3, 1, 5, VoteResponse{.pre_vote = false, .granted = true}};
+  cluster.deliver(late);
+  CHECK(cluster.core(1).role() == Role::kCandidate);
+  Message fresh = late;
+  fresh.term = 6;
+  cluster.deliver(fresh);
+  CHECK(cluster.core(1).role() == Role::kLeader);
 }
 
 TEST(Election, E11_a_voter_with_a_live_leader_refuses_and_keeps_its_term) {
@@ -385,7 +419,7 @@ TEST(Election, a_node_stuck_at_a_higher_term_is_freed_by_its_own_answer) {
   CHECK_EQUAL(cluster.leader(), cluster.core(3).leader());
 }
 
-TEST(Election, bytes_of_an_unfinished_message_count_as_contact_B13) {
+TEST(Election, B13_bytes_of_an_unfinished_message_count_as_contact) {
   Cluster cluster(3);
   cluster.elect(1);
   cluster.isolate(1);
@@ -405,7 +439,7 @@ TEST(Election, two_leaders_in_one_term_poison_who_sees_it) {
   CHECK(cluster.core(2).take().empty());
 }
 
-TEST(Election, a_log_that_lost_committed_entries_poisons_at_the_start_D20) {
+TEST(Election, D20_a_log_that_lost_committed_entries_poisons_at_the_start) {
   Recovered recovered;
   recovered.hard_state = {3, 0};
   recovered.term_runs = {{1, 1}};

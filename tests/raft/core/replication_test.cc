@@ -321,6 +321,21 @@ TEST(Replication, R14_a_slow_follower_does_not_slow_the_commit) {
   CHECK_EQUAL(6, cluster.core(3).applied_index());
 }
 
+TEST(Replication, a_standbys_copy_does_not_count_for_the_commit) {
+  Cluster cluster(3);
+  cluster.set_first_role(3, MemberRole::kStandby);
+  cluster.elect(1);
+  cluster.tick_all(3);
+  cluster.cut(1, 2);
+  const EntryId entry = cluster.propose(1, "a");
+  cluster.settle();
+  CHECK_EQUAL(entry.index, cluster.core(3).last().index);
+  CHECK(cluster.core(1).commit_index() < entry.index);
+  cluster.heal();
+  cluster.tick_all(5);
+  CHECK_EQUAL(entry.index, cluster.core(3).commit_index());
+}
+
 TEST(Replication, many_proposals_share_one_message_and_one_write) {
   Cluster cluster(3);
   cluster.elect(1);

@@ -47,7 +47,7 @@ TEST(Log, a_commit_index_alone_takes_no_write_and_rides_with_the_next_batch) {
   LONGS_EQUAL(2, node.log->recovered().commit);
 }
 
-TEST(Log, term_and_vote_are_durable_before_the_entries_of_the_same_call) {
+TEST(Log, X5_term_and_vote_are_durable_before_the_entries_of_the_same_call) {
   Persist persist;
   persist.hard_state = HardState{5, 2};
   persist.entries.push_back(make_entry(1, 5, 10));

@@ -224,7 +224,7 @@ TEST(NodeRestart, C3_a_member_that_moved_is_found_at_its_new_address) {
   }));
 }
 
-TEST(NodeRestart, a_state_ahead_of_its_log_is_refused) {
+TEST(NodeRestart, D20_a_state_ahead_of_its_log_is_refused) {
   a.start();
   a.found();
   a.stop();
