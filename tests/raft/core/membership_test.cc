@@ -263,6 +263,27 @@ TEST(Membership, M8_a_leader_that_removes_itself_steps_down_after_the_commit) {
   CHECK_EQUAL(next, cluster.leader());
 }
 
+TEST(Membership, M8_a_leader_that_removes_itself_leads_until_the_removal_itself_is_committed) {
+  Cluster cluster(3, kBase);
+  cluster.elect(1);
+  cluster.tick_all(3);
+  const EntryId before = cluster.propose(1, "a");
+  cluster.pump(1);
+  const auto first_messages = cluster.network;
+  const Index removed = *remove(cluster, 1, 1);
+  cluster.pump(1);
+  cluster.drop_all();
+  for (const Message& m : first_messages) cluster.deliver(m);
+  for (NodeId id : {2, 3}) cluster.pump(id);
+  const auto answers = cluster.network;
+  for (const Message& m : answers) cluster.deliver(m);
+  CHECK_EQUAL(before.index, cluster.core(1).commit_index());
+  CHECK(cluster.core(1).role() == Role::kLeader);
+  cluster.tick_all(5);
+  CHECK_EQUAL(removed, cluster.core(1).commit_index());
+  CHECK(cluster.core(1).role() == Role::kFollower);
+}
+
 TEST(Membership, M10_a_joiner_is_promoted_when_it_has_caught_up) {
   Cluster cluster(1, kBase);
   cluster.elect(1);

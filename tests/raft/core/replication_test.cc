@@ -228,6 +228,16 @@ TEST(Replication, R10_an_acknowledgement_of_an_older_term_is_ignored) {
   CHECK_EQUAL(1, cluster.core(1).commit_index());
 }
 
+TEST(Replication, an_acknowledgement_of_what_the_leader_never_had_poisons_it) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  const Index last = cluster.core(1).last().index;
+  const Term term = cluster.core(1).term();
+  cluster.deliver({2, 1, term, AppendResponse{false, last + 1, {}, last + 1, 0}});
+  CHECK(cluster.member(1).poisoned.has_value());
+  CHECK(cluster.member(1).poisoned->sentence().find("member 2 acknowledges") != std::string::npos);
+}
+
 TEST(Replication, an_acknowledgement_leaves_only_when_the_entries_are_durable) {
   Cluster cluster(3);
   cluster.member(2).disk_held = true;

@@ -64,6 +64,14 @@ TEST(Snapshot, none_is_asked_for_a_follower_that_does_not_answer) {
     cluster.collect(cluster.member(1));
   }
   CHECK_EQUAL(0, cluster.member(1).snapshots.size());
+  // Also not when its connection is known to be lost, so that the leader looks for the place to go on from.
+  cluster.core(1).peer_unreachable(3);
+  cluster.collect(cluster.member(1));
+  CHECK_EQUAL(0, cluster.member(1).snapshots.size());
+  cluster.heal();
+  cluster.core(1).heard_from(3);
+  cluster.collect(cluster.member(1));
+  CHECK_EQUAL(1, cluster.member(1).snapshots.size());
 }
 
 TEST(Snapshot, while_one_is_sent_only_heartbeats_go_and_a_failure_tries_again) {

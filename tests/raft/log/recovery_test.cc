@@ -310,6 +310,18 @@ TEST(Recovery, D7_a_record_whose_predecessor_was_another_is_not_accepted) {
   LOG_IS("start 0/0 | vote 0/0 | 1@1#100");
 }
 
+TEST(Recovery, D7_a_record_of_another_batch_is_not_accepted) {
+  OK(node.write(1));
+  OK(node.write(1));
+  FoundRecord second = node.record_of(2);
+  RecordHeader header = second.header;
+  header.batch++;
+  Bytes bytes(kRecordHeaderBytes);
+  encode_record_header(header, second.salt, bytes);
+  node.disk.put(second.path, second.offset, bytes);
+  DAMAGED(("yet batch " + std::to_string(header.batch) + " is at").c_str());
+}
+
 TEST(Recovery, D8_misdirected_write_into_a_later_segment_is_detected) {
   for (int i = 0; i < 5; i++) OK(node.write(1, 4000));
   std::string second = node.segments().at(1);
