@@ -4,10 +4,14 @@
 //
 // Commands on standard input, one answer line each: `sql TEXT` (the first column of the first row), `insert
 // COUNT` (rows of about 100 bytes, one transaction each: "rate p50 p99" with microseconds), `select COUNT`
-// (point SELECTs by key: "rate"), `memory` (resident KiB). The first line it prints is the milliseconds that
-// opening and a first read took. Any error ends it with a sentence on standard error and code 1: a benchmark
-// of failures would be of no use.
+// (point SELECTs by key: "rate"), `memory` (resident KiB), `write` (one row, tried every few milliseconds until
+// it is committed here: the time then, in microseconds of the machine's monotonic clock; the next line on
+// standard input ends it with "0"). The first line it prints is the milliseconds that opening and a first read
+// took. Any other error ends it with a sentence on standard error and code 1: a benchmark of failures would be
+// of no use.
+#include <poll.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -110,6 +114,18 @@ void select(sqlite3* db, int count) {
   std::printf("%.1f\n", count / total * 1e6);
 }
 
+// For as long as nothing comes on standard input: whoever asked has its answer from another node then.
+void write_as_soon_as_possible(sqlite3* db) {
+  constexpr int kTryAgainMs = 5;
+  sqlite3_busy_timeout(db, 0);
+  bool done = false;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  do {
+    done = sqlite3_exec(db, "INSERT INTO t(body) VALUES('after')", nullptr, nullptr, nullptr) == SQLITE_OK;
+  } while (!done && poll(&input, 1, kTryAgainMs) == 0);
+  std::printf("%.0f\n", done ? microseconds_since(Clock::time_point()) : 0.0);
+}
+
 void print_resident_memory() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -142,6 +158,10 @@ int main(int argc, char** argv) {
       insert(db, std::stoi(rest));
     } else if (command == "select") {
       select(db, std::stoi(rest));
+    } else if (command == "write") {
+      write_as_soon_as_possible(db);
+    } else if (command == "stop") {
+      std::printf("\n");  // ends a `write`, which has read nothing
     } else if (command == "memory") {
       print_resident_memory();
     } else {

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import select
 import shutil
 import statistics
 import subprocess
@@ -27,9 +28,31 @@ class Process:
         self.opened_ms = float(self._line())
 
     def ask(self, command):
+        self.tell(command)
+        return self._line()
+
+    def tell(self, command):
+        """The answer is read later."""
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()
+
+    def read(self):
         return self._line()
+
+    def has_answer(self):
+        """Waits a moment for it."""
+        return bool(select.select([self._process.stdout], [], [], 0.001)[0])
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def close(self):
+        """Asks it to end in order, and does not wait."""
+        self._process.stdin.close()
+
+    def strike(self):
+        """kill -9, and does not wait."""
+        self._process.kill()
 
     def numbers(self, command):
         return [float(word) for word in self.ask(command).split()]
@@ -42,6 +65,11 @@ class Process:
 
     def kill(self):
         self._process.kill()
+        self._process.wait()
+        self.living.remove(self)
+
+    def forget(self):
+        """Of one that was told to end: waits until it has."""
         self._process.wait()
         self.living.remove(self)
 
