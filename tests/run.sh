@@ -4,7 +4,7 @@
 #   tests/run.sh                all of it
 #   tests/run.sh --quick        the build, the unit tests and the scripts for the sqlite3 shell
 #   tests/run.sh --long         the same with many more rounds of the tests that crash processes, and many more seeds of
-#                               the simulation: about three quarters of an hour on two cores
+#                               the simulation, and with planted faults (tests/mutation): an hour and a half on two cores
 #   tests/run.sh --only NAME    one step (may be given again): see the list at the end of this file
 #
 # One line per step; what a step printed is in build/test-logs/NAME.log, and is shown if the step fails.
@@ -147,6 +147,7 @@ step process full  "real processes: kill -9, fork, hand-over, the library"      
 step address full  "unit tests under the address and undefined sanitizers"     address_tests
 step thread  full  "build with clang -Wthread-safety; vfs and raft under its sanitizer" thread_tests
 step tidy    full  "clang-tidy"                                                check_style
+step mutation long "faults planted in Raft's sources are noticed by a test"    tests/mutation/run
 
 [ ${#steps_run[@]} -gt 0 ] || fail "no step is called ${only[*]}"
 echo "in $((SECONDS - start)) s"
