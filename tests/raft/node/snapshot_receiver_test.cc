@@ -2,8 +2,10 @@
 #include "raft/node/snapshot_receiver.h"
 
 #include "codec/checksum.h"
+#include "raft/net/transport.h"
 #include "raft/node/completion.h"
 #include "raft/node/install_note.h"
+#include "raft/node/loop.h"
 #include "raft/node/snapshot_sender.h"
 #include "tests/raft/node/test_node.h"
 
@@ -40,6 +42,8 @@ class LeadersEar final : public net::TransportDelegate {
   void handle_join(net::ConnectionId, const net::JoinRequest&) override {}
   void handle_forward(net::ConnectionId, net::ForwardRequest) override {}
   void handle_forward_reply(NodeId, const net::ForwardReply&) override {}
+  void handle_member_request(net::ConnectionId, const net::MemberRequest&) override {}
+  void handle_member_reply(NodeId, const net::MemberReply&) override {}
   void handle_link_lost(NodeId) override {}
 
   std::vector<SnapshotAck> heard;
@@ -69,12 +73,15 @@ TEST_GROUP(SnapshotReceiver) {
   Checkpoint file;
   FakeMachine machine{file};
   Published published;
-  Applier applier{machine, published, {[] {}, [](const Status&) {}, [](uint64_t, const Result<Index>&) {}}};
+  Applier applier{std::make_unique<ThreadLane>(),
+                  machine,
+                  published,
+                  {[] {}, [](const Status&) {}, [](uint64_t, const Result<Index>&) {}}};
   Idle idle;
   LeadersEar leader;
   Loop loop{idle};
   net::Transport transport{loop.context(), leader};
-  Worker reader;
+  Worker reader{std::make_unique<ThreadLane>()};
   Core core{options_of_receiver(), empty_follower()};
   std::shared_ptr<Log> log;
   std::unique_ptr<SnapshotReceiver> receiver;
@@ -111,7 +118,7 @@ TEST_GROUP(SnapshotReceiver) {
   // As the node does at its start: what an earlier one had taken in is forgotten.
   void start_receiver() {
     receiver = std::make_unique<SnapshotReceiver>(
-        core, transport, loop, reader, applier, machine, log, directory.path(),
+        core, transport, loop, reader, applier, machine, posix_disk(), log, directory.path(),
         SnapshotReceiver::Events{[this](const LogStart& start) {
                                    installed = start;
                                    core.snapshot_installed(start);
@@ -137,7 +144,8 @@ TEST_GROUP(SnapshotReceiver) {
   [[nodiscard]] uint64_t whole_checksum() const {
     uint64_t chain = 0;
     for (size_t at = 0; at < bytes.size(); at += kPieceBytes) {
-      chain = extend_chain(chain, ByteView(bytes).subspan(at, std::min(kPieceBytes, bytes.size() - at)));
+      chain = extend_chain(
+          chain, codec::checksum(ByteView(bytes).subspan(at, std::min(kPieceBytes, bytes.size() - at))));
     }
     return chain;
   }
