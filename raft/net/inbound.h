@@ -15,6 +15,8 @@ class Transport::Inbound final : public ConnectionOwner {
   // May drop the connection.
   void send(Bytes frame);
   void close();
+  // Ends the connection after telling why.
+  void refuse(const Status& reason);
   void tick(uint64_t now_ms);
   [[nodiscard]] ConnectionId id() const { return id_; }
   // 0: not greeted yet, or member of nothing.
@@ -28,7 +30,6 @@ class Transport::Inbound final : public ConnectionOwner {
   void handle_hello(const Frame& frame);
   void handle_member_frame(const Frame& frame);
   void handle_join(const Frame& frame);
-  void refuse(const Status& reason);
   void check_silence(uint64_t now_ms);
 
   Transport& transport_;

@@ -4,6 +4,7 @@
 // Raft repeats what matters. Loop thread; nothing blocks.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "raft/net/address.h"
@@ -30,6 +31,9 @@ class Network {
   virtual bool send_member_request(NodeId peer, const MemberRequest& request) = 0;
   // Connects to the peer, if there is no connection: the greeting says where this node is.
   virtual void wake(NodeId peer) = 0;
+  // Ends the connections of members that `judge` does not want any more, with its reason as the refusal. Not from
+  // inside a delegate's call.
+  virtual void refuse_members(const std::function<Status(NodeId)>& judge) = 0;
   virtual void reply(ConnectionId to, const JoinReply& reply) = 0;
   virtual void reply(ConnectionId to, const ForwardReply& reply) = 0;
   virtual void reply(ConnectionId to, const MemberReply& reply) = 0;

@@ -171,6 +171,16 @@ void Transport::wake(NodeId peer) {
   if (!closed_ && link != links_.end()) link->second->wake();
 }
 
+void Transport::refuse_members(const std::function<Status(NodeId)>& judge) {
+  std::vector<std::pair<Inbound*, Status>> unwanted;
+  for (const auto& [id, inbound] : inbound_) {
+    if (inbound->node_id() == 0) continue;
+    Status judged = judge(inbound->node_id());
+    if (!judged) unwanted.emplace_back(inbound.get(), std::move(judged));
+  }
+  for (const auto& [inbound, reason] : unwanted) inbound->refuse(reason);
+}
+
 void Transport::reply(ConnectionId to, const JoinReply& reply) {
   if (Inbound* inbound = find(to)) inbound->send(encode(reply));
 }

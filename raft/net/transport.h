@@ -6,6 +6,7 @@
 // hostile or broken sender costs its own connection and nothing else.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -55,6 +56,7 @@ class Transport final : public Network, private PeerLinkDelegate {
   bool send_forward(NodeId peer, const ForwardRequest& request) override;
   bool send_member_request(NodeId peer, const MemberRequest& request) override;
   void wake(NodeId peer) override;
+  void refuse_members(const std::function<Status(NodeId)>& judge) override;
   void reply(ConnectionId to, const JoinReply& reply) override;
   void reply(ConnectionId to, const ForwardReply& reply) override;
   void reply(ConnectionId to, const MemberReply& reply) override;

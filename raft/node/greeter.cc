@@ -12,6 +12,13 @@ std::string name_of(const net::Hello& hello) {
 
 }  // namespace
 
+Status refusal_to_removed(const std::string& name) {
+  return {Code::kNotFound,
+          name +
+              " was removed from the cluster: to bring it back, empty its directory and let it "
+              "join again (the same address will do)"};
+}
+
 Status refusal_of_removed() {
   return {
       Code::kRefused,
@@ -40,12 +47,7 @@ Status Greeter::judge_greeting(const net::Hello& hello) {
   // Somebody who wants to join; a member asks so whether a node is of its own cluster.
   if (hello.node_id == 0) return hello.cluster_id.is_set() ? judge_cluster(hello) : Status::ok();
   if (identity_.node_id == 0) return not_a_member();
-  if (is_of_removed(hello)) {
-    return {Code::kNotFound,
-            name_of(hello) +
-                " was removed from the cluster: to bring it back, empty its directory and let it "
-                "join again (the same address will do)"};
-  }
+  if (is_of_removed(hello)) return refusal_to_removed(name_of(hello));
   if (hello.expected_id != 0 && hello.expected_id != identity_.node_id &&
       hello.cluster_id == identity_.cluster_id) {
     return {Code::kRefused, "member " + std::to_string(hello.expected_id) + " was expected at " + address_ +

@@ -16,7 +16,8 @@
 
 namespace dqlite::raft {
 
-// What a removed node answers to its own users.
+// What a removed node is told by members, and what it answers to its own users.
+Status refusal_to_removed(const std::string& name);
 Status refusal_of_removed();
 
 class Greeter {

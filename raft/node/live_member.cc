@@ -139,6 +139,7 @@ void LiveMember::tick() {
   member_client_.tick();
   look_for_removal();
   if (has_leavers_) keep_links();
+  if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
   desk_.announce_moves(services_.greeter.heard_addresses(), own_address_);
 }
 
@@ -253,6 +254,15 @@ void LiveMember::keep_links() {
     has_leavers_ = has_leavers_ || (!is_member && core_.has_follower(id));
   }
   services_.network.keep_peers(peers);
+}
+
+// One that did not learn it from the log in time would talk to this node for ever over a connection that it was
+// given as a member.
+void LiveMember::refuse_removed() {
+  services_.network.refuse_members([this](NodeId id) {
+    const bool is_told_otherwise = !core_.was_removed(id) || core_.has_follower(id);
+    return is_told_otherwise ? Status::ok() : refusal_to_removed("member " + std::to_string(id));
+  });
 }
 
 // Who was removed while it was away is told so by any member that it greets. One without a vote would greet nobody

@@ -107,6 +107,7 @@ class LiveMember {
   void process(Output& output);
   void process_configuration();
   void keep_links();
+  void refuse_removed();
   void look_for_removal();
   void become_removed();
   void process_leadership(const LeadershipEvent& event);
@@ -140,6 +141,7 @@ class LiveMember {
   Index caught_up_at_ = 0;               // see Node::wait_caught_up
   bool removed_ = false;                 // told by another member, or found in the log
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
+  int ticks_ = 0;
   int leaderless_ticks_ = 0;
   Index noop_ = 0;  // of the term this node leads
   uint64_t next_proposal_ = 1;

@@ -270,6 +270,18 @@ TEST(Transport, a_request_to_change_the_members_is_answered) {
   CHECK_FALSE(a.transport.send_member_request(3, MemberRequest{}));
 }
 
+TEST(Transport, M9_a_member_that_is_not_wanted_any_more_is_told_why) {
+  End a(*context, 1, 7), b(*context, 2, 7);
+  a.know(b);
+  a.send_to(b, TimeoutNow{});
+  CHECK(eventually([&] { return b.messages.size() == 1; }, {&a.transport, &b.transport}));
+  b.transport.refuse_members([](NodeId) { return Status::ok(); });
+  b.transport.refuse_members(
+      [](NodeId id) { return id == 1 ? Status(Code::kNotFound, "it was removed") : Status::ok(); });
+  CHECK(eventually([&] { return a.lost == 1; }, {&a.transport, &b.transport}));
+  CHECK(a.transport.link_failure(2).code() == Code::kNotFound);
+}
+
 TEST(Transport, a_forwarded_command_is_answered) {
   End a(*context, 1, 7), b(*context, 2, 7);
   a.know(b);
