@@ -11,10 +11,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "codec/status.h"
+#include "raft/core/role_keeper.h"
 #include "raft/log/identity.h"
 #include "raft/state_machine.h"
 
@@ -29,6 +31,11 @@ struct NodeOptions {
   int tick_ms = 50;
   int heartbeat_ticks = 2;
   int election_ticks = 20;
+  // How many voters and standbys this node keeps while it leads, and where it runs: the voters are spread over the
+  // failure domains, and those of low weight come first. See raft/core/role_keeper.h.
+  RoleTargets roles{};
+  std::string failure_domain{};
+  uint64_t weight = 0;
   uint64_t log_tail_bytes =
       256ULL << 20;  // kept behind the state machine's durable point for lagging followers
   uint64_t segment_bytes = 8 << 20;
@@ -53,9 +60,11 @@ struct MemberStatus {
   bool is_removed = false;  // this node itself, after its removal
   bool is_leader = false;
   bool is_self = false;
-  Index match_index = 0;         // leader only
-  int64_t last_contact_ms = -1;  // -1: never or unknown here
-  std::string problem;           // why one of the two refuses to talk to the other, or empty
+  Index match_index = 0;                        // leader only
+  int64_t last_contact_ms = -1;                 // -1: never or unknown here
+  std::optional<std::string> failure_domain{};  // unset: this node has not heard
+  uint64_t weight = 0;
+  std::string problem;  // why one of the two refuses to talk to the other, or empty
 };
 
 struct NodeStatus {

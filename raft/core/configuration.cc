@@ -7,6 +7,8 @@ namespace dqlite::raft {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kPromote = 1;
+constexpr uint8_t kPinned = 2;
 constexpr size_t kSmallestMember = 8 + 8 + 1 + 1 + 4;
 
 Status corrupt(const std::string& what, size_t offset) {
@@ -83,7 +85,7 @@ Bytes encode(const Configuration& configuration) {
     writer.u64(member.id);
     writer.u64(member.instance);
     writer.u8(static_cast<uint8_t>(member.role));
-    writer.u8(member.promote ? 1 : 0);
+    writer.u8(static_cast<uint8_t>((member.promote ? kPromote : 0) | (member.pinned ? kPinned : 0)));
     writer.text(member.address);
   }
   return bytes;
@@ -111,14 +113,15 @@ Result<Configuration> decode_configuration(ByteView bytes) {
     member.id = reader.u64();
     member.instance = reader.u64();
     const uint8_t role = reader.u8();
-    const uint8_t promote = reader.u8();
+    const uint8_t flags = reader.u8();
     member.address = reader.text();
     if (reader.failed()) return corrupt("it ends within a member", offset);
     if (member.id <= previous) return corrupt("ids do not ascend", offset);
     if (role < 1 || role > 3) return corrupt("unknown role " + std::to_string(role), offset);
-    if (promote > 1) return corrupt("unknown promotion flag " + std::to_string(promote), offset);
+    if (flags > (kPromote | kPinned)) return corrupt("unknown flags " + std::to_string(flags), offset);
     member.role = static_cast<MemberRole>(role);
-    member.promote = promote == 1;
+    member.promote = (flags & kPromote) != 0;
+    member.pinned = (flags & kPinned) != 0;
     previous = member.id;
     configuration.members.push_back(std::move(member));
   }

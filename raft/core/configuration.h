@@ -32,8 +32,8 @@ const char* role_name(MemberRole role);
 std::string text(const Member& member);
 std::string text(const Configuration& configuration);
 
-// Format: u8 version (1), u32 count, then per member u64 id, u64 instance, u8 role, u8 promote
-// (0 or 1), text address.
+// Format: u8 version (1), u32 count, then per member u64 id, u64 instance, u8 role, u8 flags
+// (1: promote, 2: pinned), text address.
 Bytes encode(const Configuration& configuration);
 Result<Configuration> decode_configuration(ByteView bytes);
 

@@ -219,8 +219,8 @@ Status Core::bootstrap(uint64_t instance, const std::string& address) {
 Result<Index> Core::add_member(uint64_t instance, const std::string& address) {
   return state_->add_member(instance, address);
 }
-Result<Index> Core::change_role(NodeId id, MemberRole role) {
-  return state_->change_role(id, role);
+Result<Index> Core::change_role(NodeId id, MemberRole role, bool pinned) {
+  return state_->change_role(id, role, pinned);
 }
 Result<Index> Core::change_address(NodeId id, const std::string& address) {
   return state_->change_address(id, address);
@@ -337,6 +337,7 @@ std::vector<PeerStatus> Core::peers() const {
     const auto peer = s.peers.find(member.id);
     if (peer != s.peers.end()) {
       status.match = peer->second.match;
+      status.is_caught_up = s.is_caught_up(member.id);
       if (peer->second.heard_at)
         status.ticks_since_contact = static_cast<int>(s.now - *peer->second.heard_at);
     } else if (member.id == s.options.self) {

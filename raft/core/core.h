@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,6 +44,8 @@ struct CoreOptions {
   size_t max_inflight_messages = 64;         // per follower
   size_t max_inflight_bytes = 16 << 20;      // per follower
   size_t max_uncommitted_bytes = 512 << 20;  // proposals beyond are refused at admission
+  // Joiners get a vote by themselves while there are fewer voters.
+  size_t max_voters = std::numeric_limits<size_t>::max();
   // A follower learns what is committed with the next entries, a heartbeat or `tell_commit`; else by a
   // message of its own at once, which costs each commit a second round of messages.
   bool waits_to_tell_commit = false;
@@ -151,6 +154,7 @@ struct PeerStatus {
   bool is_leader = false;
   Index match = 0;               // leader only, else 0
   int ticks_since_contact = -1;  // -1: never, or not known here
+  bool is_caught_up = false;     // leader only
 };
 
 class Core {
@@ -186,7 +190,8 @@ class Core {
                            const std::string& address);  // as a standby; promoted when caught up
   // To kVoter: at once if it has caught up, else the member becomes a standby that is promoted when it has.
   // To any other role: stays there until the next call.
-  Result<Index> change_role(NodeId id, MemberRole role);
+  // `pinned`: by hand, so that the role keeper leaves it alone.
+  Result<Index> change_role(NodeId id, MemberRole role, bool pinned = false);
   Result<Index> change_address(NodeId id, const std::string& address);
   Result<Index> remove_member(NodeId id);
   void entries_read(NodeId peer,

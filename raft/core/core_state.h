@@ -107,7 +107,7 @@ struct Core::State {
 
   // --- membership.cc ---
   Result<Index> add_member(uint64_t instance, const std::string& address);
-  Result<Index> change_role(NodeId id, MemberRole wanted);
+  Result<Index> change_role(NodeId id, MemberRole wanted, bool pinned);
   Result<Index> change_address(NodeId id, const std::string& address);
   Result<Index> remove_member(NodeId id);
   [[nodiscard]] Status may_change_membership() const;
@@ -115,6 +115,7 @@ struct Core::State {
   void note_catch_up(Progress& peer);
   [[nodiscard]] bool is_caught_up(NodeId id) const;
   void maybe_promote();
+  [[nodiscard]] bool wants_voter() const;
 
   // --- read_index.cc ---
   void read(uint64_t id, Term in_term);

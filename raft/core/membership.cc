@@ -85,16 +85,17 @@ Result<Index> Core::State::add_member(uint64_t instance, const std::string& addr
     }
   }
   Configuration next = configuration();
-  next.members.push_back({log.last_index() + 1, instance, address, MemberRole::kStandby, true});
+  next.members.push_back({log.last_index() + 1, instance, address, MemberRole::kStandby, wants_voter()});
   return change_configuration(std::move(next));
 }
 
-Result<Index> Core::State::change_role(NodeId id, MemberRole wanted) {
+Result<Index> Core::State::change_role(NodeId id, MemberRole wanted, bool pinned) {
   if (role != Role::kLeader || fault) return may_change_membership();
   Configuration next = configuration();
   Member* member = find(next, id);
   if (member == nullptr) return no_member(id);
   const Member before = *member;
+  member->pinned = pinned;
   if (wanted != MemberRole::kVoter) {
     member->role = wanted;
     member->promote = false;
@@ -133,6 +134,15 @@ Result<Index> Core::State::remove_member(NodeId id) {
   return change_configuration(std::move(next));
 }
 
+// Counts joiners that are on their way to a vote.
+bool Core::State::wants_voter() const {
+  const auto& members = configuration().members;
+  const auto voting = std::count_if(members.begin(), members.end(), [](const Member& member) {
+    return member.role == MemberRole::kVoter || member.promote;
+  });
+  return static_cast<size_t>(voting) < options.max_voters;
+}
+
 // Rounds (dissertation 4.2.1): a round ends when the follower has what the log held when the round began. One
 // that took less than an election time-out shows that the follower keeps up, and would not hold up commits as
 // a voter.
@@ -156,6 +166,8 @@ void Core::State::maybe_promote() {
   if (!may_change_membership()) return;
   for (const Member& member : configuration().members) {
     if (member.role != MemberRole::kStandby || !member.promote || !is_caught_up(member.id)) continue;
+    // Another one may have become a voter in its place meanwhile.
+    if (!member.pinned && configuration().voter_count() >= options.max_voters) continue;
     Configuration next = configuration();
     find(next, member.id)->role = MemberRole::kVoter;
     find(next, member.id)->promote = false;

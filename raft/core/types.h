@@ -67,6 +67,7 @@ struct Member {
   // A standby that wants to vote: the leader makes it a voter when it has caught up
   // (raft/core/membership.cc).
   bool promote = false;
+  bool pinned = false;  // the role was given by hand: the leader does not change it by itself
   bool operator==(const Member&) const = default;
 };
 

@@ -42,6 +42,8 @@ Bytes hello_frame(FrameType type, const Hello& hello) {
   writer.u64(hello.boot_counter);
   writer.u64(hello.boot_nonce);
   writer.text(hello.address);
+  writer.text(hello.failure_domain);
+  writer.u64(hello.weight);
   return seal_frame(type, std::move(frame));
 }
 
@@ -58,6 +60,8 @@ Result<Hello> read_hello(ByteView body, const char* what) {
   hello.boot_counter = reader.u64();
   hello.boot_nonce = reader.u64();
   hello.address = reader.text();
+  hello.failure_domain = reader.text();
+  hello.weight = reader.u64();
   if (reader.failed()) return malformed(what);
   return hello;
 }

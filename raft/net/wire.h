@@ -24,7 +24,7 @@ namespace dqlite::raft::net {
 
 // Who connects. `node_id` 0 and an unset cluster: a node that is member of nothing and may only ask to join.
 // Body: u16 min version, u16 max version, u64 cluster high, low, u64 node id, u64 expected id, u64 instance,
-// u64 boot counter, u64 boot nonce, text address.
+// u64 boot counter, u64 boot nonce, text address, text failure domain, u64 weight.
 struct Hello {
   uint16_t min_version = kMinProtocolVersion;
   uint16_t max_version = kMaxProtocolVersion;
@@ -35,6 +35,8 @@ struct Hello {
   uint64_t boot_counter = 0;
   uint64_t boot_nonce = 0;
   std::string address;
+  std::string failure_domain;  // as given by its user, see NodeOptions
+  uint64_t weight = 0;
 };
 
 // Who accepted: a Hello in the other direction.

@@ -9,6 +9,7 @@ Driver::Driver(const Parts& parts)
       greeter_(parts.file, parts.reader),
       identity_(parts.file.identity()) {
   set_address("");
+  greeter_.set_place({parts.options.failure_domain, parts.options.weight});
   greeter_.set_removed([this](NodeId id) { return member_ && member_->was_removed(id); });
   parts_.published.caught_up.store(true);  // holds nothing yet; `become_member` knows better
 }

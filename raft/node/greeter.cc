@@ -31,6 +31,12 @@ void Greeter::set_identity(const Identity& identity, const std::string& address)
   address_ = address;
 }
 
+std::optional<Place> Greeter::place_of(NodeId id) const {
+  if (id == identity_.node_id) return place_;
+  const auto found = places_.find(id);
+  return found == places_.end() ? std::nullopt : std::optional<Place>(found->second);
+}
+
 net::Hello Greeter::greeting() const {
   net::Hello hello;
   // An id that is only being prepared is nobody's business yet.
@@ -40,6 +46,8 @@ net::Hello Greeter::greeting() const {
   hello.boot_counter = identity_.boot_counter;
   hello.boot_nonce = identity_.boot_nonce;
   hello.address = address_;
+  hello.failure_domain = place_.failure_domain;
+  hello.weight = place_.weight;
   return hello;
 }
 
@@ -109,6 +117,7 @@ Status Greeter::judge_boot(const net::Hello& hello) {
                                 std::to_string(highest) +
                                 "). If the original runs, end this one and use that; else " + kJoinAnew};
   }
+  places_[hello.node_id] = {hello.failure_domain, hello.weight};
   boots_[hello.instance] = {hello.boot_counter, hello.boot_nonce};
   if (hello.boot_counter > durable) {
     // A failure loses nothing but the memory of this start.

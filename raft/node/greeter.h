@@ -9,12 +9,19 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "raft/log/identity.h"
 #include "raft/net/wire.h"
 #include "raft/node/worker.h"
 
 namespace dqlite::raft {
+
+// What a member's user said of the place where it runs.
+struct Place {
+  std::string failure_domain;
+  uint64_t weight = 0;
+};
 
 // What a removed node is told by members, and what it answers to its own users.
 Status refusal_to_removed(const std::string& name);
@@ -26,6 +33,10 @@ class Greeter {
 
   void set_identity(const Identity& identity, const std::string& address);
   void set_configuration(const Configuration& configuration) { configuration_ = configuration; }
+
+  void set_place(const Place& place) { place_ = place; }
+  // As this node has heard in this life, or knows of itself.
+  [[nodiscard]] std::optional<Place> place_of(NodeId id) const;
 
   // Tells who was removed from the cluster: these are refused with kNotFound, from which they learn it.
   void set_removed(std::function<bool(NodeId)> was_removed) { was_removed_ = std::move(was_removed); }
@@ -53,6 +64,8 @@ class Greeter {
   Worker& reader_;
   Identity identity_;
   std::string address_;
+  Place place_;
+  std::map<NodeId, Place> places_;
   Configuration configuration_;
   std::function<bool(NodeId)> was_removed_;
   std::map<uint64_t, Boot> boots_;  // by instance, of this life

@@ -24,6 +24,7 @@ CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
   result.first_question = identity.boot_nonce;
   result.heartbeat_ticks = options.heartbeat_ticks;
   result.election_ticks = options.election_ticks;
+  result.max_voters = options.roles.voters;
   return result;
 }
 
@@ -53,7 +54,8 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
           core_, services.network,
           [this](const net::MemberReply& reply) { member_client_.handle_reply(core_.self(), reply); }),
       member_client_(core_, services.network, services.loop,
-                     [this](const net::MemberRequest& request) { member_desk_.handle(0, request); }) {
+                     [this](const net::MemberRequest& request) { member_desk_.handle(0, request); }),
+      tender_(core_, services.greeter, services.options) {
   core_.applied(files.applied);
   apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
   caught_up_at_ = files.recovered.last_index;
@@ -137,6 +139,7 @@ void LiveMember::tick() {
   compactor_.tick();
   forwarder_.try_waiting();
   member_client_.tick();
+  tender_.tick();
   look_for_removal();
   if (has_leavers_) keep_links();
   if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
@@ -414,6 +417,10 @@ void LiveMember::fill(NodeStatus& status) const {
     member.match_index = peer.match;
     const int ticks = peer.ticks_since_contact;
     if (ticks >= 0) member.last_contact_ms = static_cast<int64_t>(ticks) * services_.options.tick_ms;
+    if (const std::optional<Place> place = services_.greeter.place_of(peer.member.id)) {
+      member.failure_domain = place->failure_domain;
+      member.weight = place->weight;
+    }
     const Status refused = services_.network.link_refusal(peer.member.id);
     if (!refused) member.problem = refused.sentence();
     if (!removed_ || !member.is_self) status.members.push_back(std::move(member));

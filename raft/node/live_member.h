@@ -18,6 +18,7 @@
 #include "raft/node/member_client.h"
 #include "raft/node/member_desk.h"
 #include "raft/node/member_files.h"
+#include "raft/node/role_tender.h"
 #include "raft/node/snapshot_receiver.h"
 #include "raft/node/snapshot_sender.h"
 
@@ -132,6 +133,7 @@ class LiveMember {
   Forwarder forwarder_;
   MemberDesk member_desk_;
   MemberClient member_client_;
+  RoleTender tender_;
 
   std::deque<Outstanding> outstanding_;  // handed to the log writer
   bool has_entries_to_apply_ = false;    // the applier is not woken for them yet

@@ -159,7 +159,7 @@ void MemberDesk::change(const Asker& asker, NodeId id, const MemberChange& wante
       if (Status refusal = hand_over_first(); !refusal) return refuse(asker, refusal);
     }
   }
-  const Result<Index> changed = removes ? core_.remove_member(id) : core_.change_role(id, wanted.role);
+  const Result<Index> changed = removes ? core_.remove_member(id) : core_.change_role(id, wanted.role, true);
   if (!changed) return refuse(asker, changed.status());
   const Member* member = core_.configuration().find(id);
   if (!removes && wanted.role == MemberRole::kVoter && member->role != MemberRole::kVoter) {

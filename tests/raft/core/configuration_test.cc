@@ -12,7 +12,7 @@ Configuration three() {
   Configuration configuration;
   configuration.members = {{1, 11, "a:1", MemberRole::kVoter, false},
                            {5, 55, "b:1", MemberRole::kStandby, true},
-                           {9, 99, "", MemberRole::kSpare, false}};
+                           {9, 99, "", MemberRole::kSpare, false, true}};
   return configuration;
 }
 
@@ -65,7 +65,7 @@ TEST(Configuration, bytes_that_cannot_be_right_are_refused) {
   role[5 + 16] = 4;
   CHECK(decode_configuration(role).status().code() == Code::kCorrupt);
   Bytes promote = encode(three());
-  promote[5 + 17] = 2;
+  promote[5 + 17] = 4;
   CHECK(decode_configuration(promote).status().code() == Code::kCorrupt);
   Configuration twice = three();
   twice.members[1].id = 1;

@@ -249,3 +249,34 @@ TEST(NodeMembers, a_node_without_a_cluster_changes_nobody) {
   a.start();
   FAILS_WITH(Code::kNoQuorum, "belongs to no cluster yet", change(a, removal_of(1)).status());
 }
+
+TEST(NodeMembers, a_silent_voter_is_replaced_by_the_standby_and_comes_back_as_one) {
+  for (TestNode* node : {&a, &b, &c}) {
+    node->options.roles.grace_ms = 500;
+    node->options.failure_domain = "here";
+    node->options.weight = 3;
+  }
+  found_three();
+  TestNode d;
+  d.options.roles.grace_ms = 500;
+  d.start();
+  d.join(a);
+  const NodeId fourth = id_of(d);
+  const NodeId dead = id_of(c);
+  const auto role_in = [](const TestNode& node, NodeId id) {
+    for (const MemberStatus& member : node.node->status().members) {
+      if (member.member.id == id) return std::string(role_name(member.member.role));
+    }
+    return std::string("none");
+  };
+  STRCMP_EQUAL("standby", role_in(a, fourth).c_str());
+  STRCMP_EQUAL("here", a.node->status().members[1].failure_domain.value_or("unknown").c_str());
+  LONGS_EQUAL(3, a.node->status().members[1].weight);
+  c.kill();
+  CHECK(eventually([&] { return role_in(a, fourth) == "voter" && role_in(a, dead) == "standby"; }));
+  c.start();
+  write_somewhere({&a, &b, &d}, "goes on");
+  CHECK(c.machine->wait_event("applied goes on"));
+  STRCMP_EQUAL("standby", role_in(c, dead).c_str());
+  LONGS_EQUAL(3, a.voters());
+}
