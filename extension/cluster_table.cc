@@ -11,6 +11,12 @@ SqlRow row_of(const raft::MemberStatus& status) {
   if (status.match_index != 0) match = static_cast<sqlite3_int64>(status.match_index);
   SqlValue contact;
   if (status.last_contact_ms >= 0) contact = static_cast<sqlite3_int64>(status.last_contact_ms);
+  SqlValue domain;
+  SqlValue weight;
+  if (status.failure_domain) {
+    if (!status.failure_domain->empty()) domain = *status.failure_domain;
+    weight = static_cast<sqlite3_int64>(status.weight);
+  }
   SqlValue problem;
   if (!status.problem.empty()) problem = status.problem;
   return {static_cast<sqlite3_int64>(status.member.id),
@@ -20,6 +26,8 @@ SqlRow row_of(const raft::MemberStatus& status) {
           static_cast<sqlite3_int64>(status.is_self),
           match,
           contact,
+          domain,
+          weight,
           problem};
 }
 
@@ -40,7 +48,8 @@ const char* role_of(const raft::MemberStatus& status) {
 const RowTable kClusterTable = {
     "dqlite_cluster",
     "CREATE TABLE dqlite_cluster(id INTEGER, address TEXT, role TEXT, is_leader INTEGER, is_self INTEGER, "
-    "match_index INTEGER, last_contact_ms INTEGER, problem TEXT)",
+    "match_index INTEGER, last_contact_ms INTEGER, "
+    "failure_domain TEXT, weight INTEGER, problem TEXT)",
     rows};
 
 }  // namespace dqlite::extension

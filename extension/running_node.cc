@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "raft/log/random.h"
 #include "raft/net/address.h"
@@ -54,6 +55,21 @@ Status settle_copy_of_new(raft::IdentityFile& file) {
   return file.accept_location();
 }
 
+auto parameters_of(const raft::Identity& identity) {
+  return std::tie(identity.listen, identity.timeout_ms, identity.voters, identity.standbys, identity.grace_ms,
+                  identity.failure_domain, identity.weight);
+}
+
+void take_parameters_of(raft::Identity& identity, const raft::Identity& other) {
+  identity.listen = other.listen;
+  identity.timeout_ms = other.timeout_ms;
+  identity.voters = other.voters;
+  identity.standbys = other.standbys;
+  identity.grace_ms = other.grace_ms;
+  identity.failure_domain = other.failure_domain;
+  identity.weight = other.weight;
+}
+
 // After an open that failed: a node that cannot start with new parameters starts with the old ones again.
 void restore_parameters(const std::string& node_directory, const raft::Identity& before) {
   Result<std::unique_ptr<raft::IdentityFile>> file =
@@ -61,8 +77,7 @@ void restore_parameters(const std::string& node_directory, const raft::Identity&
   Status restored = file.status();
   if (file) {
     raft::Identity identity = (*file)->identity();
-    identity.listen = before.listen;
-    identity.timeout_ms = before.timeout_ms;
+    take_parameters_of(identity, before);
     restored = (*file)->save(identity);
   }
   if (!restored) vfs::queue_log(restored.in("going back to the parameters of before").sentence());
@@ -128,11 +143,20 @@ Status RunningNode::remember_parameters(raft::IdentityFile& file, const vfs::Ope
   raft::Identity identity = file.identity();
   listen_ = parameters.listen.value_or(identity.listen);
   timeout_ms_ = parameters.timeout_ms.value_or(identity.timeout_ms);
-  if (listen_ == identity.listen && timeout_ms_ == identity.timeout_ms) return Status::ok();
+  raft::Identity wanted = identity;
+  wanted.listen = listen_;
+  wanted.timeout_ms = timeout_ms_;
+  const auto take = [](uint32_t& kept, const std::optional<int>& given) {
+    if (given) kept = static_cast<uint32_t>(*given);
+  };
+  take(wanted.voters, parameters.voters);
+  take(wanted.standbys, parameters.standbys);
+  take(wanted.grace_ms, parameters.grace_ms);
+  take(wanted.weight, parameters.weight);
+  wanted.failure_domain = parameters.failure_domain.value_or(identity.failure_domain);
+  if (parameters_of(wanted) == parameters_of(identity)) return Status::ok();
   before_ = identity;
-  identity.listen = listen_;
-  identity.timeout_ms = timeout_ms_;
-  return file.save(identity);
+  return file.save(wanted);
 }
 
 Status RunningNode::start_consensus(std::unique_ptr<raft::IdentityFile> file) {
@@ -145,6 +169,12 @@ Status RunningNode::start_consensus(std::unique_ptr<raft::IdentityFile> file) {
   raft::NodeOptions options;
   options.directory = node_directory();
   options.listen = listen_;
+  const raft::Identity& identity = file->identity();
+  options.roles.voters = identity.voters;
+  if (identity.standbys != raft::Identity::kNoLimit) options.roles.standbys = identity.standbys;
+  options.roles.grace_ms = identity.grace_ms;
+  options.failure_domain = identity.failure_domain;
+  options.weight = identity.weight;
   const bool is_new = file->identity().node_id == 0 && file->identity().join_target.empty();
   Result<std::unique_ptr<raft::Node>> node = raft::Node::open(options, std::move(file), *machine_);
   if (!node) return node.status();

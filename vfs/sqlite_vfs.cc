@@ -256,6 +256,23 @@ struct Request {
   bool is_explicit = false;  // the URI itself asks for this VFS
 };
 
+// Which roles this node gives while it leads, and where it runs.
+Status parse_roles(const char* name, OpenParameters& parameters) {
+  parameters.failure_domain = text_parameter(name, "failure_domain");
+  Result<std::optional<int>> voters = number_parameter(name, "voters", 1, 99);
+  Result<std::optional<int>> standbys = number_parameter(name, "standbys", 0, 99);
+  Result<std::optional<int>> grace = number_parameter(name, "grace", 1000, 86400000);
+  Result<std::optional<int>> weight = number_parameter(name, "weight", 0, 1000000);
+  for (const Result<std::optional<int>>* each : {&voters, &standbys, &grace, &weight}) {
+    if (!*each) return each->status();
+  }
+  parameters.voters = *voters;
+  parameters.standbys = *standbys;
+  parameters.grace_ms = *grace;
+  parameters.weight = *weight;
+  return Status::ok();
+}
+
 Result<Request> parse_request(const char* name) {
   Request request;
   request.path = split(name);
@@ -265,6 +282,7 @@ Result<Request> parse_request(const char* name) {
   Result<std::optional<int>> timeout = number_parameter(name, "timeout", 1, 3600000);
   if (!timeout) return timeout.status();
   request.parameters.timeout_ms = *timeout;
+  if (Status roles = parse_roles(name, request.parameters); !roles) return roles;
   Result<std::optional<int>> page_size = number_parameter(
       name, "page_size", static_cast<int>(codec::kMinPageSize), static_cast<int>(codec::kMaxPageSize));
   if (!page_size) return page_size.status();

@@ -23,6 +23,11 @@ struct OpenParameters {
   std::optional<std::string> listen;
   std::optional<std::string> join;
   std::optional<int> timeout_ms;
+  std::optional<int> voters;
+  std::optional<int> standbys;
+  std::optional<int> grace_ms;
+  std::optional<std::string> failure_domain;
+  std::optional<int> weight;
 };
 
 // What an open found or started.

@@ -32,6 +32,11 @@ Bytes encode_identity(const Identity& identity) {
   writer.text(identity.listen);
   writer.text(identity.join_target);
   writer.u32(static_cast<uint32_t>(identity.timeout_ms));
+  writer.u32(identity.voters);
+  writer.u32(identity.standbys);
+  writer.u32(identity.grace_ms);
+  writer.text(identity.failure_domain);
+  writer.u32(identity.weight);
   writer.u8(identity.removed ? 1 : 0);
   writer.text(identity.machine_id);
   writer.u64(identity.device);
@@ -50,6 +55,11 @@ Result<Identity> decode_identity(ByteView bytes, const std::string& path) {
   identity.listen = reader.text();
   identity.join_target = reader.text();
   identity.timeout_ms = static_cast<int>(reader.u32());
+  identity.voters = reader.u32();
+  identity.standbys = reader.u32();
+  identity.grace_ms = reader.u32();
+  identity.failure_domain = reader.text();
+  identity.weight = reader.u32();
   identity.removed = reader.u8() == 1;
   identity.machine_id = reader.text();
   identity.device = reader.u64();

@@ -29,6 +29,8 @@ struct ClusterId {
 };
 
 struct Identity {
+  static constexpr uint32_t kNoLimit = 0xffffffff;
+
   uint64_t instance = 0;  // drawn once, at the directory's creation
   NodeId node_id = 0;     // 0: new, member of nothing
   ClusterId cluster_id;
@@ -37,6 +39,12 @@ struct Identity {
   std::string listen;         // as given, or empty
   std::string join_target;    // a join that was begun and has not ended: forbids bootstrap
   int timeout_ms = 5000;
+  // As given; see raft::NodeOptions.
+  uint32_t voters = 3;
+  uint32_t standbys = kNoLimit;
+  uint32_t grace_ms = 10000;
+  std::string failure_domain;
+  uint32_t weight = 0;
   bool removed = false;  // the cluster agreed to remove this node
   // Where the directory was when it was created or last accepted. Another machine-id or inode now means
   // copied or moved. The device is for whoever reads the file: its number changes with a reboot or another

@@ -8,8 +8,10 @@ from processes import ScratchTest, Worker, free_port, wait_until
 NAMES = ("n1", "n2", "n3")
 
 
-class MembersTest(ScratchTest):
+class Members(ScratchTest):
     """Workers that write, and a control connection on a node of its own, from which the members are changed."""
+
+    roles = "voters=4"  # of every node: the leader's counts
 
     def setUp(self):
         super().setUp()
@@ -29,7 +31,7 @@ for line in sys.stdin:
         print("answer", *node.execute(line).fetchone(), flush=True)
     except sqlite3.Error as error:
         print("refused", error.sqlite_errorcode, error, flush=True)
-""", f"file:control/app.db?vfs=dqlite&timeout=20000&listen={self.address('control')}")
+""", f"file:control/app.db?vfs=dqlite&timeout=20000&{self.roles}&listen={self.address('control')}")
         self.assertEqual("up\n", self.control.stdout.readline())
 
     def address(self, name):
@@ -40,8 +42,9 @@ for line in sys.stdin:
         self.control.stdin.flush()
         return self.control.stdout.readline().rstrip("\n")
 
-    def begin(self, name):
-        worker = Worker(self.directory, name, self.ports[name], f"&join={self.address('control')}")
+    def begin(self, name, parameters=""):
+        worker = Worker(self.directory, name, self.ports[name],
+                        f"&join={self.address('control')}&{self.roles}{parameters}")
         self.workers[name] = worker
         self.all_workers.append(worker)
         worker.wait_for("up")
@@ -50,6 +53,10 @@ for line in sys.stdin:
     def wait_voters(self, count):
         wait_until(lambda: self.ask("SELECT count(*) FROM dqlite_cluster WHERE role = 'voter'") == f"answer {count}",
                    f"{count} voters")
+
+    def wait_member(self, name, role):
+        wait_until(lambda: self.ask(f"SELECT role FROM dqlite_cluster WHERE address = '{self.address(name)}'")
+                   == f"answer {role}", f"{name} as a {role}")
 
     def begin_all(self):
         for name in NAMES:
@@ -83,6 +90,8 @@ for line in sys.stdin:
         for name, report in reports.items():
             self.assertEqual([], report["problems"], name)
 
+
+class MembersTest(Members):
     def test_leadership_goes_round_while_all_write(self):
         self.begin_all()
         for name in ("n1", "n2", "n3", "n1"):
@@ -127,7 +136,7 @@ while True:
     except sqlite3.Error as error:
         print(error.sqlite_errorcode, flush=True)
         time.sleep(0.001)
-""", f"file:n1/app.db?vfs=dqlite&listen={self.address('n1')}")
+""", f"file:n1/app.db?vfs=dqlite&{self.roles}&listen={self.address('n1')}")
         self.assertEqual("up\n", writer.stdout.readline())
 
         def read():
@@ -143,3 +152,27 @@ while True:
         # NOT_LEADER, NO_QUORUM, LEADERSHIP_LOST, NOT_COMMITTED
         self.assertEqual(set(), codes - {10248, 10245, 10506, 10762})
         self.assertIn(10248, codes)
+
+
+class RolesTest(Members):
+    roles = "grace=1000"
+
+    def test_a_standby_takes_the_place_of_a_dead_voter_that_comes_back_as_a_standby(self):
+        for name in NAMES[:2]:
+            self.begin(name)
+        self.wait_voters(3)
+        self.begin("n3", "&failure_domain=far&weight=7")
+        self.wait_member("n3", "standby")
+        self.assertEqual("answer far 7", self.ask(
+            f"SELECT failure_domain, weight FROM dqlite_cluster WHERE address = '{self.address('n3')}'"))
+        self.transfer("n1")
+        self.wait_for_progress()
+        self.workers["n2"].kill()
+        self.wait_member("n3", "voter")
+        self.wait_member("n2", "standby")
+        self.wait_for_progress()
+        self.begin("n2")
+        self.wait_for_progress()
+        self.check()
+        self.wait_member("n2", "standby")
+        self.wait_voters(3)
