@@ -10,7 +10,7 @@ namespace dqlite::raft {
 bool Output::empty() const {
   return persist.empty() && send.empty() && apply_to == 0 && leadership.empty() && proposals.empty() &&
          reads.empty() && log_reads.empty() && snapshots.empty() && snapshot_chunks.empty() &&
-         snapshot_acks.empty() && !transfer && !configuration_changed && !poisoned;
+         snapshot_acks.empty() && !transfer && !configuration_changed && !repaired && !poisoned;
 }
 
 Core::State::State(const CoreOptions& core_options, const Recovered& recovered)
@@ -25,6 +25,7 @@ Core::State::State(const CoreOptions& core_options, const Recovered& recovered)
       commit(std::max(recovered.commit, recovered.start.last.index)),
       applied(recovered.start.last.index),
       apply_told(recovered.start.last.index),
+      mute_below(recovered.mute_below),
       asked(core_options.first_question) {
   if (recovered.last_index < commit) {
     poison({Code::kPoisoned, "the log ends at index " + std::to_string(recovered.last_index) +
@@ -37,6 +38,12 @@ Core::State::State(const CoreOptions& core_options, const Recovered& recovered)
   if (term < log.last().term && log.last_index() > log.start().index) {
     poison({Code::kPoisoned, "the log's last entry is " + text(log.last()) + ", but the stored term is " +
                                  std::to_string(term) + ": a vote may be forgotten; " + kJoinAnew});
+    return;
+  }
+  if (term < mute_below) {
+    poison({Code::kPoisoned, "this member's log was damaged, and it must take part in no term below " +
+                                 std::to_string(mute_below) + ", but the stored term is " +
+                                 std::to_string(term)});
     return;
   }
   if (term < log.start().term) become_follower(log.start().term, 0);
@@ -105,6 +112,7 @@ Output Core::State::take() {
     ask_leader();
   }
   commit_asked = false;
+  maybe_end_mute();
   release_held_chunk();
   out.persist = storage.take(commit, now);
   // Nothing is applied here that this member's own disk could lose: after a crash the databases would be
@@ -312,6 +320,9 @@ Index Core::durable_index() const {
 }
 EntryId Core::last() const {
   return state_->log.last();
+}
+bool Core::is_mute() const {
+  return state_->is_mute();
 }
 const Configuration& Core::configuration() const {
   return state_->configuration();

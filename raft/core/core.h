@@ -66,6 +66,10 @@ struct Recovered {
   std::vector<std::pair<Index, Configuration>> configurations;
   // Known to be committed: the highest durable commit index, at least start.last.index.
   Index commit = 0;
+  // Not 0: the disk lost entries that this member may have acknowledged. It is mute until its log holds an
+  // entry of this term or a later one; see `Core::State::is_mute`. Above every term this member took part in,
+  // and stored as its term already.
+  Term mute_below = 0;
 };
 
 using ProposalId = uint64_t;
@@ -144,6 +148,7 @@ struct Output {
   std::vector<Message> snapshot_acks;    // to the sender of the stream
   std::optional<Status> transfer;        // a transfer this node began ended so
   bool configuration_changed = false;    // see `configuration()`
+  bool repaired = false;                 // what `Recovered::mute_below` asked for is on the disk: once
   std::optional<Status> poisoned;        // an invariant is broken: stop acknowledging for good, and say why
 
   [[nodiscard]] bool empty() const;
@@ -224,6 +229,7 @@ class Core {
   [[nodiscard]] Index applied_index() const;
   [[nodiscard]] Index durable_index() const;  // entries at or below are on this node's disk
   [[nodiscard]] EntryId last() const;
+  [[nodiscard]] bool is_mute() const;                        // its log was damaged and is not repaired yet
   [[nodiscard]] const Configuration& configuration() const;  // the newest in the log
   // The last configuration committed at or below `index`, and its term: what a LogStart at `index` needs.
   [[nodiscard]] Result<LogStart> log_start_at(Index index) const;

@@ -54,6 +54,8 @@ struct Core::State {
   void campaign_pre_vote();
   void campaign(bool transfer_asked);
   [[nodiscard]] bool may_campaign_now() const;
+  [[nodiscard]] bool is_mute() const { return mute_below != 0; }
+  void maybe_end_mute();
   [[nodiscard]] bool is_sole_voter() const;
   [[nodiscard]] bool hears_leader() const;
   [[nodiscard]] bool was_removed(NodeId id) const;
@@ -160,6 +162,7 @@ struct Core::State {
 
   // Elections.
   bool may_campaign = true;
+  Term mute_below = 0;  // see `maybe_end_mute`; 0: not mute
   uint64_t leader_heard_at = 0;
   uint64_t election_began_at = 0;  // of the present time-out
   uint64_t election_timeout = 0;

@@ -31,6 +31,34 @@ void Core::State::become_follower(Term new_term, NodeId new_leader) {
   }
 }
 
+// A member whose disk lost entries that it may have acknowledged neither votes nor campaigns (raft.md 5.4).
+// With its vote a candidate could win that lacks a committed entry: one that only this member and others
+// outside that majority ever had.
+//
+// When may it vote again? `mute_below`, M, lies above every term in which it ever acknowledged or voted: its
+// stored term of the moment when the damage was found, plus one. It took term M itself at that moment, so it
+// never follows a leader of a lower term again; a leader of then that still lives steps down when it hears of
+// M. The condition is one durable entry of a term T >= M in its log (or a snapshot that ends with one):
+//   1. The leader of T was elected without this member's vote: before the damage it had no part in a term as
+//      high as M, and since then it has been mute. So that majority meets every majority that ever stored an
+//      entry with this member's help in ANOTHER member, which had the entry when it voted: the leader of T
+//      holds everything that was committed in a term below T, and whatever an old acknowledgement of this
+//      member may still help to commit (dissertation 3.6.3, where the member in both majorities is the one
+//      that must not have forgotten).
+//   2. By log matching this member's log equals that leader's up to the entry: so all of it is here again.
+// The highest index it ever acknowledged need not be known, nor any leader's old opinion of what it holds:
+// acknowledgements of before are of terms below M, and count for no leader of M or later.
+//
+// While mute it stores entries and says so. Such an acknowledgement is as good as any: it is about what is on
+// its disk now, and a leader of T counts it for entries of its own term only, which means beyond the point
+// where this member is repaired. Tests: `faulty_node_does_not_vote_until_repaired`, and the simulation, whose
+// disks rot.
+void Core::State::maybe_end_mute() {
+  if (!is_mute() || log.term_at(storage.durable_index()).value_or(0) < mute_below) return;
+  mute_below = 0;
+  out.repaired = true;
+}
+
 bool Core::State::is_sole_voter() const {
   return configuration().voter_count() == 1 && configuration().is_voter(options.self);
 }
@@ -42,7 +70,7 @@ bool Core::State::may_campaign_now() const {
       configuration().is_voter(options.self) || configurations.at(commit).second.is_voter(options.self);
   // What a candidate claims of its log must be on its disk [E13], and a disk that does not answer
   // would only let the term grow.
-  return is_member && may_campaign && !installing && storage.is_idle();
+  return is_member && may_campaign && !is_mute() && !installing && storage.is_idle();
 }
 
 bool Core::State::hears_leader() const {
@@ -148,8 +176,8 @@ void Core::State::handle_vote_request(const Message& message, const VoteRequest&
   if (request.pre_vote) {
     // Changes nothing here. A rejection carries this member's own term: a candidate with the longer log and
     // the older term would never learn it otherwise, and nobody could win.
-    const bool granted =
-        !withheld && up_to_date && (message.term > term || (message.term == term && vote_is_free));
+    const bool granted = !is_mute() && !withheld && up_to_date &&
+                         (message.term > term || (message.term == term && vote_is_free));
     return answer(message.from, granted ? message.term : term, 0,
                   VoteResponse{.pre_vote = true, .granted = granted});
   }
@@ -159,8 +187,8 @@ void Core::State::handle_vote_request(const Message& message, const VoteRequest&
   }
   // A role of its own is not asked for: a learner that does not know of its promotion must vote
   // (raft.md 1.4).
-  const bool granted =
-      message.term == term && up_to_date && (vote == message.from || (vote == 0 && leader == 0));
+  const bool granted = !is_mute() && message.term == term && up_to_date &&
+                       (vote == message.from || (vote == 0 && leader == 0));
   if (granted && vote == 0) {
     vote = message.from;
     storage.set_hard_state({term, vote});

@@ -124,6 +124,7 @@ void Cluster::route(TestMember& m, Message message) {
 void Cluster::collect(TestMember& m) {
   Output out = m.core->take();
   if (out.poisoned) m.poisoned = out.poisoned;
+  if (out.repaired) m.disk.mute_below = 0;
   for (Persist& persist : out.persist) {
     if (persist.truncate_from != 0) m.log.resize(persist.truncate_from - m.disk.start.last.index - 1);
     for (const Entry& entry : persist.entries) {

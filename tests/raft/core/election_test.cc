@@ -459,4 +459,113 @@ TEST(Election, a_stored_term_below_the_log_poisons_at_the_start) {
   CHECK(core.take().poisoned.has_value());
 }
 
+// --- a member whose disk lost what it had acknowledged (raft.md 5.4) ---
+
+// Members 1 and 3 hold an entry that 2 never got: committed, and then lost by 3.
+struct DamagedAcknowledgement : Cluster {
+  DamagedAcknowledgement() : Cluster(3) {
+    elect(1);
+    cut(1, 2);
+    committed = propose(1, "on members 1 and 3 only");
+    settle();
+    CHECK_EQUAL(committed.index, core(1).commit_index());
+    crash(3);
+    member(3).disk.rot(committed.index);
+  }
+  EntryId committed;
+};
+
+TEST(Election, D3_faulty_node_does_not_vote_until_repaired) {
+  DamagedAcknowledgement cluster;
+  cluster.crash(1);
+  cluster.restart(3);
+  CHECK(cluster.core(3).is_mute());
+  for (int i = 0; i < 200; i++) cluster.tick_all();
+  CHECK_EQUAL(0, cluster.leader());  // member 2 lacks the entry, and no vote of member 3 helps it
+  CHECK(cluster.core(2).role() != Role::kLeader && cluster.core(3).role() == Role::kFollower);
+  cluster.heal();
+  cluster.restart(1);
+  for (int i = 0; i < 200 && cluster.core(3).is_mute(); i++) cluster.tick_all();
+  CHECK(!cluster.core(3).is_mute());
+  CHECK_EQUAL(1, cluster.leader());
+  // Its vote is worth one again, and what it knows counts: without member 1 the entry wins.
+  cluster.tick_all(5);
+  cluster.crash(1);
+  for (int i = 0; i < 200 && cluster.leader() == 0; i++) cluster.tick_all();
+  CHECK(cluster.leader() != 0);
+  CHECK(cluster.core(cluster.leader()).commit_index() >= cluster.committed.index);
+  STRCMP_EQUAL("", cluster.observer.violation.c_str());
+}
+
+TEST(Election, D3_a_damaged_member_makes_a_leader_of_before_step_down_and_trusts_only_a_later_one) {
+  DamagedAcknowledgement cluster;
+  const Term before = cluster.core(1).term();
+  cluster.heal();
+  cluster.restart(3);
+  cluster.tick(1, 3);
+  cluster.settle();
+  // Member 1 may believe that member 3 has the entry; as a leader of a later term it does not.
+  CHECK(cluster.core(1).term() > before);
+  for (int i = 0; i < 200 && cluster.core(3).is_mute(); i++) cluster.tick_all();
+  CHECK(!cluster.core(3).is_mute());
+  CHECK(cluster.core(3).last().term > before);
+}
+
+TEST(Election, D3_a_damaged_member_stays_mute_through_a_restart_in_the_middle_of_its_repair) {
+  DamagedAcknowledgement cluster;
+  cluster.heal();
+  cluster.restart(3);
+  cluster.member(3).disk_held = true;
+  for (int i = 0; i < 200 && cluster.leader() == 0; i++) cluster.tick_all();
+  cluster.crash(3);
+  cluster.restart(3);
+  CHECK(cluster.core(3).is_mute());
+}
+
+TEST(Election, D3_a_damaged_member_does_not_campaign_when_it_is_asked_to_or_is_alone) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  cluster.crash(3);
+  cluster.member(3).disk.rot(1);
+  cluster.restart(3);
+  const Term term = cluster.core(3).term();
+  cluster.deliver({1, 3, term, TimeoutNow{}});
+  CHECK(cluster.core(3).role() == Role::kFollower);
+  CHECK_EQUAL(term, cluster.core(3).term());
+
+  Cluster alone(1);
+  alone.elect(1);
+  alone.crash(1);
+  alone.member(1).disk.rot(1);
+  alone.restart(1);
+  alone.tick_all(100);
+  CHECK_EQUAL(0, alone.leader());
+}
+
+TEST(Election, S1_D3_a_snapshot_of_a_later_leader_repairs_a_damaged_member) {
+  DamagedAcknowledgement cluster;
+  cluster.heal();
+  cluster.restart(3);
+  cluster.cut(1, 3);
+  cluster.cut(2, 3);
+  cluster.core(1).step({3, 1, cluster.core(3).term(), AppendResponse{.rejected = true}});
+  cluster.collect(cluster.member(1));
+  for (int i = 0; i < 200 && cluster.leader() == 0; i++) cluster.tick_all();
+  TestMember& lead = cluster.member(cluster.leader());
+  cluster.settle();
+  cluster.compact(lead, 0);
+  cluster.heal();
+  for (int i = 0; i < 200 && cluster.core(3).is_mute(); i++) {
+    cluster.tick_all();
+    while (!lead.snapshots.empty()) {
+      lead.snapshots.pop_back();
+      cluster.send_snapshot(lead, 3);
+      cluster.settle();
+      cluster.finish_install(cluster.member(3), true);
+    }
+  }
+  CHECK(!cluster.core(3).is_mute());
+  CHECK_EQUAL(lead.disk.start.last.index, cluster.member(3).disk.start.last.index);
+}
+
 }  // namespace dqlite::raft

@@ -26,6 +26,8 @@ void Simulation::Counts::add(const Counts& other) {
   snapshots += other.snapshots;
   installs += other.installs;
   log_reads += other.log_reads;
+  rots += other.rots;
+  repairs += other.repairs;
 }
 
 Simulation::Simulation(uint64_t seed)
@@ -47,6 +49,7 @@ Simulation::Simulation(uint64_t seed)
   shape_.wake = 3 + static_cast<int>(random_.below(40));
   shape_.storm = rate(60);
   shape_.network_speed = 1 + static_cast<int>(random_.below(3 * members.size() + 1));
+  shape_.rot = chance(500) ? 0 : static_cast<int>(random_.below(600));
   if (chance(300)) {
     // Leaders change faster than messages arrive, and each leaves a little of its own behind.
     shape_.storm = 50 + static_cast<int>(random_.below(150));
@@ -137,8 +140,25 @@ void Simulation::crash_now(TestMember& m) {
   std::erase_if(reads_, [&](const auto& read) { return read.second.member == m.id; });
 }
 
+bool Simulation::is_any_damaged() const {
+  return std::any_of(members.begin(), members.end(),
+                     [](const auto& member) { return member.second->disk.mute_below != 0; });
+}
+
+// While it is down a member's disk loses the end of its log, and who knows how much of that it acknowledged.
+// One member at a time, and only one that the others can do without.
+void Simulation::rot(TestMember& m) {
+  const bool others_live = std::any_of(members.begin(), members.end(),
+                                       [](const auto& member) { return member.second->core != nullptr; });
+  if (is_any_damaged() || !others_live || !can_spare(m.id)) return;
+  const Index kept = std::max(m.durable_machine.last.index, m.disk.start.last.index);
+  m.disk.rot(kept + 1 + random_.below(m.disk.last_index() - kept + 1));
+  counts_.rots++;
+}
+
 void Simulation::restart_now(TestMember& m) {
   lives_[m.id]++;
+  if (chance(shape_.rot)) rot(m);
   m.poisoned.reset();
   m.leadership.clear();
   m.proposals.clear();
@@ -357,6 +377,7 @@ std::string Simulation::run(int steps) {
   for (const auto& [id, m] : members) {
     for (const LeadershipEvent& event : m->leadership) counts_.elections += event.gained ? 1 : 0;
   }
+  counts_.repairs = counts_.rots - (is_any_damaged() ? 1 : 0);
   counts_.commits += static_cast<int>(observer.highest_commit - kFirstBase);
   return observer.violation;
 }
@@ -379,11 +400,12 @@ bool Simulation::can_spare(NodeId frozen) const {
 void Simulation::calm() {
   heal();
   frozen_.clear();
+  shape_.rot = 0;
   for (auto& [id, m] : members) {
     if (!m->core) restart_now(*m);
   }
   const NodeId candidate = any().id;
-  if (chance(400) && can_spare(candidate)) frozen_.insert(candidate);
+  if (chance(400) && !is_any_damaged() && can_spare(candidate)) frozen_.insert(candidate);
   shape_ = {};
   shape_.disk_speed = 1000;
 }
@@ -420,6 +442,9 @@ bool Simulation::is_everywhere(const TestMember& leading, Index target) const {
 }
 
 std::string Simulation::live() {
+  // A damaged member has no vote until a leader has repaired it, so a change of the members may have made the
+  // others too few: a cluster in which one member more is down.
+  if (is_any_damaged() && shape_.membership != 0) return {};
   calm();
   Index target = 0;  // 0: nothing proposed yet
   Term proposed_in = 0;

@@ -24,7 +24,7 @@ class Simulation : private Cluster {
   struct Counts {
     int elections = 0, commits = 0, crashes = 0, proposals = 0, refused_bases = 0, membership_changes = 0,
         transfers = 0, transfers_done = 0, reads = 0, reads_done = 0, snapshots = 0, installs = 0,
-        log_reads = 0;
+        log_reads = 0, rots = 0, repairs = 0;
     void add(const Counts& other);
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -32,7 +32,7 @@ class Simulation : private Cluster {
  private:
   struct Shape {
     int loss = 0, duplicate = 0, disk_speed = 0, crash = 0, partition = 0, membership = 0, transfer = 0,
-        read = 0, compact = 0, propose = 0, pause = 0, wake = 0, storm = 0, network_speed = 0;
+        read = 0, compact = 0, propose = 0, pause = 0, wake = 0, storm = 0, network_speed = 0, rot = 0;
   };
   struct Read {
     NodeId member;
@@ -51,6 +51,8 @@ class Simulation : private Cluster {
   void storm();
   void crash_now(TestMember& m);
   void restart_now(TestMember& m);
+  void rot(TestMember& m);
+  [[nodiscard]] bool is_any_damaged() const;
   void client();
   void propose_stream(TestMember& m);
   void operate();

@@ -37,16 +37,16 @@ TEST(Simulation, every_seed_is_safe_and_then_live) {
     std::printf(
         "elections %d commits %d crashes %d proposals %d refused %d membership %d transfers %d/%d reads "
         "%d/%d "
-        "snapshots %d installs %d log reads %d\n",
+        "snapshots %d installs %d log reads %d rots %d repairs %d\n",
         counts.elections, counts.commits, counts.crashes, counts.proposals, counts.refused_bases,
         counts.membership_changes, counts.transfers_done, counts.transfers, counts.reads_done, counts.reads,
-        counts.snapshots, counts.installs, counts.log_reads);
+        counts.snapshots, counts.installs, counts.log_reads, counts.rots, counts.repairs);
   }
   if (only != 0) return;
   // It must reach what it is meant to reach.
   CHECK(counts.elections > 0 && counts.commits > 0 && counts.crashes > 0 && counts.membership_changes > 0);
   CHECK(counts.transfers_done > 0 && counts.reads_done > 0 && counts.installs > 0 && counts.log_reads > 0);
-  CHECK(counts.refused_bases > 0);
+  CHECK(counts.refused_bases > 0 && counts.rots > 0 && counts.repairs > 0);
 }
 
 }  // namespace dqlite::raft

@@ -19,8 +19,16 @@ void TestDisk::write(const Persist& persist) {
   commit = std::max(commit, std::min(persist.commit, last_index()));
 }
 
+void TestDisk::rot(Index from) {
+  entries.resize(from - start.last.index - 1);
+  commit = std::min(commit, last_index());
+  mute_below = hard_state.term + 1;
+  hard_state = {mute_below, 0};
+}
+
 Recovered TestDisk::recovered() const {
   Recovered recovered;
+  recovered.mute_below = mute_below;
   recovered.hard_state = hard_state;
   recovered.start = start;
   recovered.last_index = last_index();

@@ -18,10 +18,13 @@ struct TestDisk {
   LogStart start;
   std::vector<Entry> entries;
   Index commit = 0;
+  Term mute_below = 0;
 
   [[nodiscard]] Index last_index() const { return start.last.index + entries.size(); }
   [[nodiscard]] Term term_at(Index index) const;
   void write(const Persist& persist);
+  // The entries from `from` on are gone, and the member has seen it.
+  void rot(Index from);
   [[nodiscard]] Recovered recovered() const;
 };
 
