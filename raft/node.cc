@@ -67,6 +67,7 @@ class RealNode final : public Node {
   Status listen();
   Status begin_as_what_it_is();
   Status start_threads();
+  Status show_as_failed();
   void hand_leadership_over(Deadline deadline);
   void wait_for_threads(Deadline deadline);
 
@@ -93,6 +94,7 @@ class RealNode final : public Node {
   mutable Driver driver_;  // `status` asks it
   StateMachine& machine_;
   Index replay_to_ = 0;  // what `open` waits for
+  Status failed_;        // why this node takes no part from its first moment on; ok: it does
   std::atomic<bool> stopping_{false};
 };
 
@@ -105,8 +107,16 @@ Status RealNode::start() {
   if (opened) driver_.refresh_details();
   if (opened) opened = start_threads();
   if (!opened) return opened;
-  return published_.wait([this] { return published_.applied.load() >= replay_to_; }, Deadline::max(),
-                         "the log was replayed");
+  Status replayed = published_.wait([this] { return published_.applied.load() >= replay_to_; },
+                                    Deadline::max(), "the log was replayed");
+  return failed_ || !replayed ? replayed : show_as_failed();
+}
+
+// What could be read of a damaged node is there to be read on: so this is no failure of the open.
+Status RealNode::show_as_failed() {
+  report_fault(failed_);
+  (void)published_.wait([] { return false; }, Deadline::max(), "the node had failed");
+  return Status::ok();
 }
 
 Status RealNode::listen() {
@@ -130,8 +140,13 @@ Status RealNode::listen() {
 Status RealNode::begin_as_what_it_is() {
   const Identity& identity = file_->identity();
   if (identity.node_id != 0) {
-    Result<MemberFiles> files = open_member_files(posix_disk(), options_, identity, machine_);
+    Result<MemberFiles> files = open_member_files(posix_disk(), options_, *file_, machine_);
     if (!files) return files.status();
+    failed_ = files->failed;
+    if (files->log == nullptr) {
+      driver_.begin_as_failed();
+      return Status::ok();
+    }
     replay_to_ = files->recovered.commit;
     driver_.begin_as_member(*files);
   } else if (!identity.join_target.empty()) {
@@ -322,8 +337,10 @@ NodeStatus RealNode::status() const {
   status.applied_index = published_.applied.load();
   status.durable_index = published_.durable.load();
   status.messages_sent = published_.messages_sent.load();
-  status.warning =
+  // What is wrong with the log, and beside it what else is in the way just now.
+  const std::string warning =
       status.standing == Standing::kRemoved ? refusal_of_removed().sentence() : published_.warning();
+  if (!warning.empty()) status.warning += (status.warning.empty() ? "" : "; ") + warning;
   const Status reason = published_.ended();
   if (!reason) status.fault = reason.sentence();
   return status;

@@ -36,7 +36,8 @@ class SnapshotSink {
   virtual void keep() = 0;
   virtual Status write(uint64_t offset, ByteView bytes) = 0;
   // Everything was written and its checksum was right. Durable on return; replaces the state at once. Called
-  // on the applier thread, so no entry is applied meanwhile.
+  // on the applier thread, so no entry is applied meanwhile. A state that is newer already stays: a member
+  // whose log was damaged may stand beyond what it is sent.
   virtual Status install() = 0;
 };
 

@@ -248,6 +248,11 @@ uint64_t IdentityFile::peer_boot_counter(uint64_t instance) const {
   return found == peers_.end() ? 0 : found->second;
 }
 
+bool IdentityFile::knows_peers() const {
+  std::lock_guard lock(mutex_);
+  return !peers_.empty();
+}
+
 void IdentityFile::close_after_fork() {
   lock_.close_after_fork();
 }

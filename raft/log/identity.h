@@ -86,6 +86,7 @@ class IdentityFile final : public BootMemory {
   // These two may be called from any thread, beside each other and the rest.
   Status remember_peer(uint64_t instance, uint64_t boot_counter) override;
   [[nodiscard]] uint64_t peer_boot_counter(uint64_t instance) const override;
+  [[nodiscard]] bool knows_peers() const;  // any was ever seen
 
   // In a forked child: closes the lock's descriptor without giving up the parent's lock.
   void close_after_fork();

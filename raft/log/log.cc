@@ -54,11 +54,20 @@ Result<std::unique_ptr<Log>> Log::open(Disk& disk, const std::string& directory,
   if (!*exists) {
     if (Status status = state->begin_new_log(); !status) return status;
   }
+  if (options.on_damage == OnDamage::kPutAside) {
+    if (Status status = state->prepare_for_damage(options.raise_term_to); !status) return status;
+  }
   Result<RecoveredLog> log = recover_log(disk, directory, state->state_file.current(),
-                                         options.cluster_id_high, options.cluster_id_low);
+                                         options.cluster_id_high, options.cluster_id_low, options.on_damage);
   if (!log) return log.status();
+  if (log->segment_wanted != 0) {
+    if (Status status = state->add_segment(*log); !status) return status;
+  }
   state->adopt(std::move(*log));
-  state->spares.start();
+  if (options.on_damage == OnDamage::kKeepReadable && !state->damage.empty()) {
+    state->fault = Status(Code::kPoisoned, state->damage);
+  }
+  if (!state->fault) state->spares.start();
   return std::unique_ptr<Log>(new Log(std::move(state)));
 }
 
@@ -93,12 +102,32 @@ Status Log::State::begin_new_log() {
   return state_file.save(DurableState());
 }
 
+Status Log::State::prepare_for_damage(Term term) {
+  DurableState next = state_file.current();
+  if (next.hard_state.term >= term) return Status::ok();
+  next.hard_state = {term, 0};
+  return state_file.save(next);
+}
+
+Status Log::State::add_segment(RecoveredLog& log) {
+  Result<std::unique_ptr<Segment>> taken = spares.take(segment_bytes);
+  if (!taken) return taken.status();
+  std::shared_ptr<Segment> fresh = std::move(*taken);
+  fresh->first_batch = log.next_batch;
+  Status renamed = rename_live(*fresh, log.segment_wanted, log.index.last_index() + 1);
+  if (renamed) log.segments.push_back(std::move(fresh));
+  return renamed;
+}
+
 void Log::State::adopt(RecoveredLog log) {
   note = std::move(log.note);
+  damage = std::move(log.damage);
+  highest_term = std::max(
+      {log.highest_term, state_file.current().hard_state.term, log.index.term_at(log.index.last_index())});
   start = state_file.current().start;
   hard_state = state_file.current().hard_state;
   segments = std::move(log.segments);
-  active = segments.back();
+  if (!segments.empty()) active = segments.back();
   index = std::move(log.index);
   end = log.end;
   next_batch = log.next_batch;
@@ -120,6 +149,12 @@ const Recovered& Log::recovered() const {
 }
 const std::string& Log::recovery_note() const {
   return state_->note;
+}
+const std::string& Log::damage() const {
+  return state_->damage;
+}
+Term Log::highest_term() const {
+  return state_->highest_term;
 }
 
 // --- reading ---
@@ -258,6 +293,7 @@ Index Log::tail_begin(uint64_t bytes) const {
 uint64_t Log::reserved_bytes() const {
   uint64_t spare = state_->spares.ready_bytes();
   std::lock_guard lock(state_->mutex);
+  if (state_->fault) return 0;
   uint64_t used = state_->end + kFooterBytes;
   return spare + (state_->active->header.size_bytes > used ? state_->active->header.size_bytes - used : 0);
 }

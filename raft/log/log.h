@@ -30,19 +30,29 @@
 
 namespace dqlite::raft {
 
+// What to do with a log that is damaged.
+enum class OnDamage : uint8_t {
+  kRefuse,        // `open` is kCorrupt and names file, offset and the index range; nothing is changed
+  kKeepReadable,  // the log is what can be read in front of the damage; every call that would write fails
+  kPutAside,      // the same, and the rest is put aside, so that the log can go on (raft/log/salvage.h)
+};
+
 struct LogOptions {
   uint64_t segment_bytes = 8 << 20;
   uint32_t spare_segments =
       1;  // prepared ahead, off the commit path, by a thread of the log's own (0: by append)
   uint64_t cluster_id_high = 0;  // in every segment's header: a log of another cluster is refused
   uint64_t cluster_id_low = 0;
+  OnDamage on_damage = OnDamage::kRefuse;
+  // kPutAside: this member's term from now on, durable before anything is changed (see `Recovered::mute_below`).
+  Term raise_term_to = 0;
   uint64_t salt_seed = 0;  // of the segments' salts; 0: from the operating system (simulations set it)
 };
 
 class Log {
  public:
-  // Opens or creates the log in `directory`, recovers it and makes what it found durable. Damage is kCorrupt
-  // and names file, offset and the index range; nothing is cut in that case.
+  // Opens or creates the log in `directory`, recovers it and makes what it found durable. Without a readable
+  // term and vote it is kCorrupt whatever `on_damage` says.
   static Result<std::unique_ptr<Log>> open(Disk& disk, const std::string& directory,
                                            const LogOptions& options);
   ~Log();
@@ -52,6 +62,10 @@ class Log {
   // What recovery cut off as the unfinished batch of a crash, as a sentence for the host's log; empty:
   // nothing.
   [[nodiscard]] const std::string& recovery_note() const;
+  // Where it was found damaged, how, and which entries are in doubt; empty: it was not.
+  [[nodiscard]] const std::string& damage() const;
+  // Of term and vote, and of every valid record that recovery saw, in front of the damage or behind it.
+  [[nodiscard]] Term highest_term() const;
 
   // Writes all of the persists as one batch, with one sync (hard state first, with a sync of its own, if it
   // changed; a batch that crosses into a new segment takes one sync for each). Durable on return. After a

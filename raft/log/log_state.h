@@ -30,6 +30,8 @@ struct Log::State {
 
   // --- opening ---
   Status begin_new_log();
+  Status prepare_for_damage(Term term);
+  Status add_segment(RecoveredLog& log);
   void adopt(RecoveredLog log);
 
   // --- appending, with `writer` held ---
@@ -56,8 +58,10 @@ struct Log::State {
   Disk& disk;
   const std::string directory;
   const uint64_t segment_bytes;
-  Recovered recovered;  // immutable once open
-  std::string note;     // immutable once open
+  Recovered recovered;    // immutable once open
+  std::string note;       // immutable once open
+  std::string damage;     // immutable once open
+  Term highest_term = 0;  // immutable once open
 
   std::mutex writer;       // guards: the position behind the last batch, and the order of batches
   Index commit_known = 0;  // told by persists, recorded with the next batch

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "raft/log/replay.h"
+#include "raft/log/salvage.h"
 
 namespace dqlite::raft {
 
@@ -16,6 +17,7 @@ struct Evidence {
   std::string where;     // where that one is
   Index commit = 0;      // the highest commit index of any
   Index last_index = 0;  // the highest entry of any
+  Term term = 0;         // the highest term of any
 };
 
 class Recovery {
@@ -23,15 +25,19 @@ class Recovery {
   Recovery(Disk& disk, const std::string& directory, const DurableState& state)
       : disk_(disk), directory_(directory), state_(state), replay_(state) {}
 
-  Result<RecoveredLog> run(uint64_t cluster_id_high, uint64_t cluster_id_low);
+  Result<RecoveredLog> run(uint64_t cluster_id_high, uint64_t cluster_id_low, OnDamage on_damage);
 
  private:
+  Result<size_t> read_all(uint64_t cluster_id_high, uint64_t cluster_id_low);
+  Status keep_readable(bool put_aside, RecoveredLog& log);
+  void fill(RecoveredLog& log);
   Status find_files();
   Status open_segments(uint64_t cluster_id_high, uint64_t cluster_id_low);
   Result<size_t> replay_segments();
   Status judge(size_t stopped);
   Result<uint64_t> survey(const Segment& segment, uint64_t from, Evidence& evidence);
-  [[nodiscard]] Status damage(const std::string& where, const std::string& what, Index last) const;
+  Status damage(const std::string& where, const std::string& what, Index last);
+  [[nodiscard]] std::string describe(const Status& damage) const;
   Status make_durable(size_t active);
   Status write_again(const Segment& segment, uint64_t from, uint64_t keep_until, uint64_t zero_until);
 
@@ -43,6 +49,8 @@ class Recovery {
   std::vector<std::string> left_overs_;    // spares, and segments of before the start; oldest first
   std::deque<std::shared_ptr<Segment>> segments_;
   std::map<uint64_t, uint64_t> dirty_ends_;  // by sequence number: behind the last byte that is not zero
+  Evidence evidence_;
+  Index doubtful_to_ = 0;  // the last entry that damage is known to concern; 0: unknown
   std::string note_;
 };
 
@@ -50,23 +58,27 @@ Status Recovery::find_files() {
   Result<std::vector<std::string>> listed = disk_.list(directory_);
   if (!listed) return listed.status();
   std::sort(listed->begin(), listed->end());
+  Status found;
+  uint64_t doubtful_from = UINT64_MAX;
   for (const std::string& name : *listed) {
     std::optional<SegmentName> parsed = parse_segment_name(name);
     if (is_spare_name(name) || (parsed && parsed->sequence < state_.first_segment))
       left_overs_.push_back(name);
     if (!parsed || parsed->sequence < state_.first_segment) continue;
     auto [known, is_new] = names_.emplace(parsed->sequence, name);
-    if (!is_new) return damage(directory_, "both " + known->second + " and " + name + " claim one place", 0);
+    if (is_new || !found) continue;
+    found = damage(directory_, "both " + known->second + " and " + name + " claim one place", 0);
+    doubtful_from = parsed->sequence;
   }
+  names_.erase(names_.lower_bound(doubtful_from), names_.end());
   uint64_t expected = state_.first_segment;
-  for (const auto& [sequence, name] : names_) {
-    if (sequence != expected) break;
-    expected++;
+  while (names_.contains(expected)) expected++;
+  const bool is_complete = expected > state_.first_segment && names_.upper_bound(expected) == names_.end();
+  if (found && !is_complete) {
+    found = damage(directory_, "segment " + std::to_string(expected) + " of the log is missing", 0);
   }
-  bool complete = !names_.empty() && expected == names_.rbegin()->first + 1;
-  if (!complete)
-    return damage(directory_, "segment " + std::to_string(expected) + " of the log is missing", 0);
-  return Status::ok();
+  names_.erase(names_.lower_bound(expected), names_.end());
+  return found;
 }
 
 Status Recovery::open_segments(uint64_t cluster_id_high, uint64_t cluster_id_low) {
@@ -88,23 +100,26 @@ Result<size_t> Recovery::replay_segments() {
     if (!end) return end.status();
     if (*end == Replay::End::kStopped) return i;
   }
-  return damage(segments_.back()->path, "the segment is complete and the one behind it is missing", 0);
+  const std::string where = segments_.empty() ? directory_ : segments_.back()->path;
+  return damage(where, "the segment is complete and the one behind it is missing", 0);
 }
 
-Status Recovery::damage(const std::string& where, const std::string& what, Index last) const {
-  Index first = replay_.next_index();
-  std::string range = last > first ? "entries " + std::to_string(first) + " to " + std::to_string(last)
-                                   : "entries from " + std::to_string(first) + " on";
-  return {Code::kCorrupt,
-          "the log is damaged: " + where + ": " + what + "; " + range +
-              " are in doubt. Nothing was changed. This node must neither vote nor acknowledge: restore "
-              "the file, or " +
-              kJoinAnew};
+Status Recovery::damage(const std::string& where, const std::string& what, Index last) {
+  doubtful_to_ = last;
+  return {Code::kCorrupt, where + ": " + what};
+}
+
+std::string Recovery::describe(const Status& damage) const {
+  const Index first = replay_.next_index();
+  return "the log is damaged: " + damage.sentence() + "; entries " +
+         (doubtful_to_ > first ? std::to_string(first) + " to " + std::to_string(doubtful_to_)
+                               : "from " + std::to_string(first) + " on") +
+         " are in doubt";
 }
 
 // The decision table of recovery.h, rows a to d.
 Status Recovery::judge(size_t stopped) {
-  Evidence evidence;
+  Evidence& evidence = evidence_;
   for (size_t i = stopped; i < segments_.size(); i++) {
     const Segment& segment = *segments_[i];
     uint64_t from = i == stopped ? replay_.stopped_at() : kSegmentHeaderBytes;
@@ -161,6 +176,7 @@ Result<uint64_t> Recovery::survey(const Segment& segment, uint64_t from, Evidenc
       std::optional<DecodedHeader> found = decode_record_header(bytes->subspan(i), segment.header.salt);
       if (!found) continue;
       evidence.commit = std::max(evidence.commit, found->header.commit);
+      evidence.term = std::max(evidence.term, found->header.term);
       if (found->header.type == RecordType::kEntry) {
         evidence.last_index = std::max(evidence.last_index, found->header.index);
       }
@@ -220,30 +236,107 @@ Status Recovery::make_durable(size_t active) {
   return disk_.sync_directory(directory_);  // names, too, may have been in memory only
 }
 
-Result<RecoveredLog> Recovery::run(uint64_t cluster_id_high, uint64_t cluster_id_low) {
-  if (Status status = find_files(); !status) return status;
-  if (Status status = open_segments(cluster_id_high, cluster_id_low); !status) return status;
+// Also with files missing the ones in front of them are read: they may be kept.
+Result<size_t> Recovery::read_all(uint64_t cluster_id_high, uint64_t cluster_id_low) {
+  const auto is_damage = [](const Status& status) { return status.code() == Code::kCorrupt; };
+  Status complete = find_files();
+  if (!complete && !is_damage(complete)) return complete;
+  Status opened = open_segments(cluster_id_high, cluster_id_low);
+  if (!opened && !is_damage(opened)) return opened;
   Result<size_t> active = replay_segments();
-  if (!active) return active.status();
-  if (Status status = judge(*active); !status) return status;
-  if (Status status = make_durable(*active); !status) return status;
-  RecoveredLog log;
+  if (!active && !is_damage(active.status())) return active;
+  if (!complete) return complete;
+  if (!opened) return opened;
+  if (!active) return active;
+  Status judged = judge(*active);
+  return judged ? active : judged;
+}
+
+// In front of the damage: whole batches, one behind the other, of which no later one proves anything wrong.
+// They are a log as good as any that ends there.
+Status Recovery::keep_readable(bool put_aside, RecoveredLog& log) {
+  const Replay::Extent& last = replay_.last_batch();
+  // Damage below the log's start, or in front of the truncation that a later part counts on, leaves nothing.
+  const bool is_usable = last.sequence != 0 && replay_.next_index() == replay_.index().last_index() + 1;
+  while (!segments_.empty() && (!is_usable || segments_.back()->sequence > last.sequence))
+    segments_.pop_back();
+  if (put_aside) {
+    ReadablePart readable{.first_segment = state_.first_segment};
+    if (is_usable) {
+      readable.last_segment = last.sequence;
+      readable.end = last.end;
+      if (!last.completes_segment) readable.segment = segments_.back().get();
+    }
+    // A footer may be in the page cache only [A12].
+    if (is_usable && last.completes_segment) {
+      Status written = write_again(*segments_.back(), last.begin, last.end, last.end);
+      if (!written) return written;
+    }
+    if (Status status = put_damage_aside(disk_, directory_, readable); !status) return status;
+    if (readable.segment != nullptr) {
+      const SegmentHeader& header = readable.segment->header;
+      Result<std::unique_ptr<Segment>> copy =
+          open_segment(disk_, readable.segment->path, header.cluster_id_high, header.cluster_id_low);
+      if (!copy) return copy.status();
+      (*copy)->sequence = last.sequence;
+      (*copy)->first_batch = segments_.back()->first_batch;
+      segments_.back() = std::move(*copy);
+    } else {
+      log.segment_wanted = is_usable ? last.sequence + 1 : state_.first_segment;
+    }
+  }
+  if (is_usable) {
+    fill(log);
+  } else {
+    log.index = EntryIndex(state_.start.last);
+    log.next_batch = state_.first_batch;
+    log.end = kSegmentHeaderBytes;
+    log.commit = state_.start.last.index;
+  }
+  return Status::ok();
+}
+
+void Recovery::fill(RecoveredLog& log) {
   log.segments = std::move(segments_);
   log.index = std::move(replay_.index());
   log.configurations = std::move(replay_.configurations());
   log.commit = std::max(replay_.commit(), state_.start.last.index);
-  log.end = replay_.accepted_end();
+  log.end = log.segment_wanted == 0 ? replay_.last_batch().end : kSegmentHeaderBytes;
   log.next_batch = replay_.expected_batch();
   log.previous = replay_.previous();
   log.note = std::move(note_);
+}
+
+Result<RecoveredLog> Recovery::run(uint64_t cluster_id_high, uint64_t cluster_id_low, OnDamage on_damage) {
+  RecoveredLog log;
+  Result<size_t> active = read_all(cluster_id_high, cluster_id_low);
+  if (!active && active.status().code() == Code::kCorrupt) {
+    log.damage = describe(active.status());
+    if (on_damage == OnDamage::kRefuse) {
+      return Status(Code::kCorrupt,
+                    log.damage +
+                        ". Nothing was changed. This node must neither vote nor acknowledge: restore "
+                        "the file, or " +
+                        kJoinAnew);
+    }
+    log.highest_term = evidence_.term;
+    Status kept = keep_readable(on_damage == OnDamage::kPutAside, log);
+    if (!kept) return kept;
+    log.commit = std::min(log.commit, log.index.last_index());
+    return log;
+  }
+  if (!active) return active.status();
+  if (Status status = make_durable(*active); !status) return status;
+  fill(log);
+  log.end = replay_.accepted_end();
   return log;
 }
 
 }  // namespace
 
 Result<RecoveredLog> recover_log(Disk& disk, const std::string& directory, const DurableState& state,
-                                 uint64_t cluster_id_high, uint64_t cluster_id_low) {
-  return Recovery(disk, directory, state).run(cluster_id_high, cluster_id_low);
+                                 uint64_t cluster_id_high, uint64_t cluster_id_low, OnDamage on_damage) {
+  return Recovery(disk, directory, state).run(cluster_id_high, cluster_id_low, on_damage);
 }
 
 }  // namespace dqlite::raft

@@ -19,8 +19,13 @@
 //      header or a wrong size                          record [B12]
 //   f  a read error                                    damage, never torn
 //
-// Damage is kCorrupt with file, offset and index range, and changes nothing. A torn tail is cut by writing
-// zeros over it.
+// A torn tail is cut by writing zeros over it. Damage is told with file, offset and index range, and what
+// becomes of the log is the caller's choice:
+//   kRefuse        kCorrupt; nothing is changed
+//   kKeepReadable  the part in front of the damage, to be read and never written; nothing is changed
+//   kPutAside      that part becomes the log, to go on from; the rest is put aside (raft/log/salvage.h). Only
+//                  for a member that has stored before that it is mute (`Recovered::mute_below`): it may have
+//                  acknowledged what is not in its log any more
 //
 // Making durable what was found [A12]: after `kill -9` the last batch may be in the page cache only, and
 // after a failed sync its pages may even be marked clean. So it is written again, with equal bytes, in place,
@@ -42,6 +47,7 @@
 #include "raft/core/configuration.h"
 #include "raft/log/disk.h"
 #include "raft/log/entry_index.h"
+#include "raft/log/log.h"
 #include "raft/log/segment.h"
 #include "raft/log/state_file.h"
 
@@ -50,6 +56,9 @@ namespace dqlite::raft {
 struct RecoveredLog {
   std::deque<std::shared_ptr<Segment>>
       segments;  // ascending, without a gap; the last one takes the next batch
+  // The log needs a new segment for that: what stays of a damaged one ends with a complete segment, or is
+  // empty.
+  uint64_t segment_wanted = 0;  // its sequence number; 0: not so
   EntryIndex index;
   std::vector<std::pair<Index, Configuration>> configurations;
   Index commit = 0;  // the highest durable commit index, at least the start
@@ -57,10 +66,13 @@ struct RecoveredLog {
   uint64_t next_batch = 0;
   uint32_t previous = 0;  // header checksum of the last record
   std::string note;       // what was cut, or empty
+  std::string damage;     // where, what and which entries; empty: none
+  Term highest_term = 0;  // of any valid record that was seen, whether it counts or not
 };
 
 // The state is durable already; the files are those of a log that was once begun.
 Result<RecoveredLog> recover_log(Disk& disk, const std::string& directory, const DurableState& state,
-                                 uint64_t cluster_id_high, uint64_t cluster_id_low);
+                                 uint64_t cluster_id_high, uint64_t cluster_id_low,
+                                 OnDamage on_damage = OnDamage::kRefuse);
 
 }  // namespace dqlite::raft

@@ -175,7 +175,7 @@ void Replay::accept(const Segment& segment, std::vector<Change>& changes, const 
   begun_ = true;
   expected_batch_++;
   accepted_end_ = end;
-  last_batch_ = {segment.sequence, begin, end};
+  last_batch_ = {segment.sequence, begin, end, changes.back().record.type == RecordType::kFooter};
 }
 
 }  // namespace dqlite::raft

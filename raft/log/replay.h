@@ -40,6 +40,7 @@ class Replay {
     uint64_t sequence = 0;
     uint64_t begin = 0;
     uint64_t end = 0;
+    bool completes_segment = false;  // it ends with the footer
   };
   [[nodiscard]] const Extent& last_batch() const { return last_batch_; }
 

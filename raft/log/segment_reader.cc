@@ -10,6 +10,11 @@ Result<ByteView> SegmentReader::view(uint64_t offset, size_t length) {
     buffer_.resize(std::min<uint64_t>(kBufferBytes, size_bytes_ - offset));
     buffer_offset_ = offset;
     Result<size_t> got = file_.read(offset, buffer_);
+    if (!got && length < buffer_.size()) {
+      // A sector that cannot be read, but perhaps behind what is asked for now.
+      buffer_.resize(length);
+      got = file_.read(offset, buffer_);
+    }
     if (!got) {
       buffer_.clear();
       return got.status();

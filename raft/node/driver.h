@@ -43,6 +43,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void set_address(const std::string& address);
   void begin_as_member(const MemberFiles& files) { become_member(files); }
   void resume_join(const net::Address& target);
+  // A member that will be told at once to fail: nobody takes it for a new node meanwhile.
+  void begin_as_failed() { phase_ = Phase::kEntering; }
   // What the node is, for `status` from the first moment on.
   void refresh_details();
 

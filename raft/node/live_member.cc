@@ -1,6 +1,9 @@
 #include "raft/node/live_member.h"
 
 #include <algorithm>
+#include <limits>
+
+#include "raft/node/repair_note.h"
 
 namespace dqlite::raft {
 
@@ -59,6 +62,9 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
   core_.applied(files.applied);
   apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
   caught_up_at_ = files.recovered.last_index;
+  damage_ = files.damage;
+  // What it acknowledged is not known until it is repaired.
+  if (core_.is_mute()) caught_up_at_ = std::numeric_limits<Index>::max();
   services_.writer.begin(log_);
   services_.applier.begin(log_, apply_sent_);
   services_.published.caught_up.store(false);
@@ -210,6 +216,7 @@ void LiveMember::take_back_applied() {
 // commits, and a proposal's entry is announced before it is applied.
 void LiveMember::process(Output& output) {
   if (output.configuration_changed) process_configuration();
+  if (output.repaired) repaired();
   for (const LeadershipEvent& event : output.leadership) process_leadership(event);
   for (Persist& persist : output.persist) process_persist(persist);
   for (const ProposalOutcome& outcome : output.proposals) process_proposal(outcome);
@@ -297,7 +304,7 @@ void LiveMember::process_persist(Persist& persist) {
   if (persist.truncate_from != 0) {
     services_.applier.truncated(persist.truncate_from);
     // What is overwritten now was never acknowledged as committed.
-    caught_up_at_ = std::min(caught_up_at_, persist.truncate_from - 1);
+    if (!core_.is_mute()) caught_up_at_ = std::min(caught_up_at_, persist.truncate_from - 1);
   }
   outstanding_.push_back({persist.token, std::move(persist.after)});
   services_.writer.put(std::move(persist));
@@ -342,8 +349,18 @@ void LiveMember::read_log(const LogReadRequest& request) {
 void LiveMember::installed(const LogStart& start) {
   apply_sent_ = std::max(apply_sent_, start.last.index);
   applied_told_ = std::max(applied_told_, start.last.index);
-  caught_up_at_ = std::min(caught_up_at_, start.last.index);
+  if (!core_.is_mute()) caught_up_at_ = std::min(caught_up_at_, start.last.index);
   core_.snapshot_installed(start);
+}
+
+// The note goes last: until then another start finds the member mute, and repaired at once.
+void LiveMember::repaired() {
+  damage_.clear();
+  caught_up_at_ = core_.durable_index();
+  services_.reader.post([this] {
+    Status removed = remove_repair_note(services_.disk, services_.options.directory);
+    if (!removed) services_.loop.post([this, removed] { services_.poison(removed); });
+  });
 }
 
 void LiveMember::fail_all(const Status& reason) {
@@ -408,6 +425,7 @@ void LiveMember::fill(NodeStatus& status) const {
   status.sync_count = log_->sync_count();
   const Member* leader = core_.configuration().find(status.leader);
   status.leader_address = leader == nullptr ? "" : leader->address;
+  status.warning = damage_;
   status.members.clear();
   for (const PeerStatus& peer : core_.peers()) {
     MemberStatus member;
@@ -423,6 +441,7 @@ void LiveMember::fill(NodeStatus& status) const {
     }
     const Status refused = services_.network.link_refusal(peer.member.id);
     if (!refused) member.problem = refused.sentence();
+    if (member.is_self) member.problem = damage_;
     if (!removed_ || !member.is_self) status.members.push_back(std::move(member));
   }
   if (!removed_) return;

@@ -117,6 +117,7 @@ class LiveMember {
   void apply_to(Index to);
   void read_log(const LogReadRequest& request);
   void installed(const LogStart& start);
+  void repaired();
   void propose_as(Origin origin, Proposal proposal);
   void publish();
   [[nodiscard]] Index report_at() const;
@@ -141,6 +142,7 @@ class LiveMember {
   Index apply_sent_ = 0;                 // handed to the applier, or installed
   Index applied_told_ = 0;               // told to the core
   Index caught_up_at_ = 0;               // see Node::wait_caught_up
+  std::string damage_;                   // of the log, while this member is mute because of it
   bool removed_ = false;                 // told by another member, or found in the log
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;

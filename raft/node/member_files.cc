@@ -3,32 +3,12 @@
 #include <algorithm>
 
 #include "raft/log/random.h"
+#include "raft/node/damaged_log.h"
 #include "raft/node/install_note.h"
 
 namespace dqlite::raft {
 
 namespace {
-
-Result<std::unique_ptr<Log>> open_log(Disk& disk, const NodeOptions& options, const ClusterId& cluster) {
-  LogOptions log_options;
-  log_options.segment_bytes = options.segment_bytes;
-  log_options.spare_segments = options.spare_segments;
-  log_options.salt_seed = options.salt_seed;
-  log_options.cluster_id_high = cluster.high;
-  log_options.cluster_id_low = cluster.low;
-  return Log::open(disk, options.directory, log_options);
-}
-
-Status check_log_is_there(Disk& disk, const NodeOptions& options, const Identity& identity) {
-  for (const char* name : {"/state-0", "/state-1"}) {
-    Result<bool> exists = disk.exists(options.directory + name);
-    if (!exists) return exists.status();
-    if (*exists) return Status::ok();
-  }
-  return {Code::kCorrupt,
-          options.directory + " belongs to member " + std::to_string(identity.node_id) +
-              " of a cluster, but its log is gone, and with it the votes it gave: " + kJoinAnew};
-}
 
 // A snapshot whose install was cut off: if the state machine has it, the log must start behind it. Unless the
 // log got there by itself: then it goes on with entries that this node may have acknowledged, and stays.
@@ -47,7 +27,8 @@ Status mend_interrupted_install(Disk& disk, const NodeOptions& options, Log& log
 
 // The state machine goes on from the log: so it must stand between the log's start and its end, on the same
 // entries. One that cannot tell goes on from the log's start, and skips what it holds already [A5].
-Status check_agreement(const Log& log, EntryId durable) {
+// One whose log is damaged may stand beyond it.
+Status check_agreement(const Log& log, EntryId durable, bool is_damaged) {
   const EntryId start = log.start().last;
   const std::string stands = "the databases stand at entry " + std::to_string(durable.index) + " (term " +
                              std::to_string(durable.term) + ")";
@@ -55,6 +36,7 @@ Status check_agreement(const Log& log, EntryId durable) {
     return {Code::kCorrupt, stands + ", but the log begins behind entry " + std::to_string(start.index) +
                                 ": a database was replaced by an older one; " + kJoinAnew};
   }
+  if (is_damaged) return Status::ok();
   if (durable.index > log.last_index()) {
     return {Code::kCorrupt, stands + ", but the log ends at entry " + std::to_string(log.last_index()) +
                                 ": the log was replaced by an older one; " + kJoinAnew};
@@ -65,6 +47,14 @@ Status check_agreement(const Log& log, EntryId durable) {
                                 ": log and databases are of different histories"};
   }
   return Status::ok();
+}
+
+// A damaged log may end below what the state machine holds, or hold entries there that were never committed:
+// then it is replayed from its start, and the machine skips what it has [A5].
+Index replay_behind(const Log& log, EntryId durable, bool is_damaged) {
+  const Index start = log.start().last.index;
+  const bool disagrees = durable.index > log.last_index() || log.term_at(durable.index) != durable.term;
+  return is_damaged && disagrees ? start : std::max(durable.index, start);
 }
 
 // Of a founding or a join that a crash cut off between steps 1 and 3: nobody was ever promised anything of
@@ -91,7 +81,7 @@ Result<std::unique_ptr<Log>> begin_log(Disk& disk, const NodeOptions& options, I
   identity.cluster_id = cluster;
   Status saved = file.save(identity);
   if (!saved) return saved;
-  return open_log(disk, options, cluster);
+  return Log::open(disk, options.directory, log_options(options, cluster));
 }
 
 Status make_first_entry(Log& log, const std::string& address, uint64_t instance, bool adopted) {
@@ -127,33 +117,44 @@ Result<MemberFiles> become_member(Disk& disk, const NodeOptions& options, Identi
   identity.join_target.clear();
   Status saved = file.save(identity);
   if (!saved) return saved;
-  return open_member_files(disk, options, identity, machine);
+  return open_member_files(disk, options, file, machine);
 }
 
 }  // namespace
 
-Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const IdentityFile& file,
                                       StateMachine& machine) {
-  Status there = check_log_is_there(disk, options, identity);
-  if (!there) return there;
-  Result<std::unique_ptr<Log>> log = open_log(disk, options, identity.cluster_id);
-  if (!log) return log.status();
-  const EntryId durable = machine.durable_point();
-  const Index start_before = (*log)->start().last.index;
-  Status mended = mend_interrupted_install(disk, options, **log, durable);
-  if (!mended) return mended;
-  if ((*log)->start().last.index != start_before) {
-    log->reset();
-    log = open_log(disk, options, identity.cluster_id);
-    if (!log) return log.status();
-  }
-  Status agrees = check_agreement(**log, durable);
-  if (!agrees) return agrees;
+  const Identity& identity = file.identity();
   MemberFiles files;
   files.identity = identity;
-  files.log = std::move(*log);
+  Result<OpenedLog> opened = open_log_of_member(disk, options, identity, file.knows_peers());
+  if (!opened) return opened.status();
+  files.failed = opened->failed;
+  files.damage = opened->damage;
+  if (opened->log == nullptr) return files;
+  const EntryId durable = machine.durable_point();
+  const Index start_before = opened->log->start().last.index;
+  if (files.failed) {
+    Status mended = mend_interrupted_install(disk, options, *opened->log, durable);
+    if (!mended) return mended;
+  }
+  if (opened->log->start().last.index != start_before) {
+    opened->log.reset();
+    Result<std::unique_ptr<Log>> again =
+        Log::open(disk, options.directory, log_options(options, identity.cluster_id));
+    if (!again) return again.status();
+    opened->log = std::move(*again);
+  }
+  const bool is_damaged = opened->mute_below != 0;
+  Status agrees = check_agreement(*opened->log, durable, is_damaged);
+  if (!agrees) return agrees;
+  files.log = std::move(opened->log);
   files.recovered = files.log->recovered();
-  files.applied = std::max(durable.index, files.recovered.start.last.index);
+  files.recovered.mute_below = opened->mute_below;
+  if (opened->is_alone) files.recovered.commit = files.recovered.last_index;
+  // In memory only where the log cannot be written: this member says nothing that depends on it.
+  if (!files.failed) files.recovered.hard_state = {opened->mute_below, 0};
+  files.applied = replay_behind(*files.log, durable, is_damaged);
   return files;
 }
 

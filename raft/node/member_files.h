@@ -25,10 +25,14 @@ struct MemberFiles {
   std::shared_ptr<Log> log;
   Recovered recovered;
   Index applied = 0;  // the state machine's durable point: replay begins behind it
+  // The log is damaged (raft/node/damaged_log.h). `failed`: ok, or why this member takes no part; its log is
+  // null then, or ends in front of the damage and cannot be written.
+  Status failed;
+  std::string damage;
 };
 
 // A member's log, brought into agreement with the state machine.
-Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const IdentityFile& file,
                                       StateMachine& machine);
 
 // `address`: as other members will reach this node; may be empty. `adopted`: see Node::bootstrap.

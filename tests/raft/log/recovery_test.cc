@@ -560,3 +560,167 @@ TEST(Recovery, a_length_field_that_lies_allocates_nothing) {
   OPENS(node.open());
   LOG_IS("start 0/0 | vote 0/0 |");
 }
+
+// --- damage put aside: what is readable stays, the rest is kept under another name ---
+
+namespace {
+
+std::vector<std::string> files_aside(const LogFixture& node) {
+  std::vector<std::string> found;
+  for (const std::string& path : node.disk.files()) {
+    if (path.find("/damaged-log-") != std::string::npos) found.push_back(path);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_GROUP(PutAside) {
+  LogFixture node;
+  void setup() override {
+    OPENS(node.open());
+    OK(node.vote(3, 2));
+  }
+  void put_aside() {
+    node.options.on_damage = OnDamage::kPutAside;
+    node.options.raise_term_to = 4;
+    OPENS(node.open());
+    node.options.on_damage = OnDamage::kRefuse;
+  }
+  // It goes on as any other log does, through a loss of power.
+  void goes_on() {
+    node.term = 4;
+    OK(node.write(2));
+    const std::string before = node.text();
+    OPENS(node.reopen_after_power_loss());
+    LOG_IS(before.c_str());
+    CHECK(node.log->damage().empty());
+  }
+};
+
+TEST(PutAside, D3_the_readable_part_stays_and_the_log_goes_on_from_there) {
+  OK(node.write(2));
+  OK(node.write(1));
+  OK(node.write(2));
+  const FoundRecord third = node.record_of(3);
+  node.rot(third, kRecordHeaderBytes + 7);
+  const Bytes damaged = node.disk.content(third.path);
+  put_aside();
+  LOG_IS("start 0/0 | vote 4/0 | 1@1#100 2@1#100");
+  STRCMP_CONTAINS("entries 3 to 5 are in doubt", node.log->damage().c_str());
+  LONGS_EQUAL(1, files_aside(node).size());
+  CHECK(damaged == node.disk.content(files_aside(node)[0]));
+  goes_on();
+}
+
+TEST(PutAside, D3_a_second_damage_of_the_same_segment_is_kept_beside_the_first) {
+  for (int round = 1; round <= 3; round++) {
+    OK(node.write(1));
+    OK(node.write(1));
+    const Index first = node.log->last_index() - 1;
+    OK(node.log->append_commit(first + 1));
+    node.rot(node.record_of(first), kRecordHeaderBytes);
+    put_aside();
+    LONGS_EQUAL(first - 1, node.log->last_index());
+    LONGS_EQUAL(round, files_aside(node).size());
+  }
+  goes_on();
+}
+
+TEST(PutAside, D4_damage_below_the_start_leaves_an_empty_log_behind_the_start) {
+  OK(node.write(1));
+  OK(node.write(1));
+  OK(node.write(1));
+  OK(node.compact_to(2));
+  node.rot(node.record_of(1), kRecordHeaderBytes);
+  put_aside();
+  LOG_IS("start 2/1 | vote 4/0 |");
+  LONGS_EQUAL(2, node.log->recovered().commit);
+  goes_on();
+}
+
+TEST(PutAside, D13_a_sector_that_cannot_be_read_costs_what_lies_behind_it) {
+  OK(node.write(1));
+  OK(node.write(1));
+  const FoundRecord last = node.record_of(2);
+  node.disk.fail_reads(last.path, last.offset + kRecordHeaderBytes, 8);
+  put_aside();
+  LOG_IS("start 0/0 | vote 4/0 | 1@1#100");
+  goes_on();
+}
+
+TEST(PutAside, D14_a_missing_segment_costs_what_lies_behind_it) {
+  for (int i = 0; i < 10; i++) OK(node.write(1, 4000));
+  const std::vector<std::string> segments = node.segments();
+  CHECK(segments.size() >= 3);
+  const Index last_of_first = parse_segment_name(segments[1].substr(segments[1].rfind('/') + 1))->first - 1;
+  node.disk.drop_file(segments[1]);
+  put_aside();
+  LONGS_EQUAL(last_of_first, node.log->last_index());
+  LONGS_EQUAL(segments.size() - 2, files_aside(node).size());
+  goes_on();
+}
+
+TEST(PutAside, B12_a_bad_header_costs_its_segment_and_what_lies_behind_it) {
+  for (int i = 0; i < 10; i++) OK(node.write(1, 4000));
+  for (const std::string& path : node.segments()) node.disk.flip_bit(path, 20);
+  put_aside();
+  LOG_IS("start 0/0 | vote 4/0 |");
+  goes_on();
+}
+
+TEST(PutAside, a_sound_log_loses_nothing_but_takes_the_term) {
+  OK(node.write(3));
+  put_aside();
+  LOG_IS("start 0/0 | vote 4/0 | 1@1#100 2@1#100 3@1#100");
+  CHECK(node.log->damage().empty() && files_aside(node).empty());
+}
+
+TEST(PutAside, what_is_kept_readable_is_never_written) {
+  OK(node.write(1));
+  OK(node.write(1));
+  OK(node.write(1));
+  node.rot(node.record_of(2), kRecordHeaderBytes);
+  const auto before = contents(node);
+  node.options.on_damage = OnDamage::kKeepReadable;
+  OPENS(node.open());
+  LOG_IS("start 0/0 | vote 3/2 | 1@1#100");
+  LONGS_EQUAL(3, node.log->highest_term());
+  FAILS(Code::kPoisoned, "entries 2 to 3 are in doubt", node.write(1));
+  FAILS(Code::kPoisoned, "are in doubt", node.compact_to(1));
+  FAILS(Code::kPoisoned, "are in doubt", node.reset_to({5, 3}));
+  node.close();
+  CHECK(before == contents(node));
+}
+
+// Whatever is cut off, the next start can go on, and no byte of the log is deleted.
+TEST(PutAside, S5_a_crash_at_every_call_loses_no_file_and_can_be_gone_on_from) {
+  bool through = false;
+  for (uint64_t call = 1; !through; call++) {
+    CHECK(call < 300);
+    LogFixture each;
+    OPENS(each.open());
+    for (int i = 0; i < 8; i++) OK(each.write(1, 4000));
+    const FoundRecord fifth = each.record_of(5);
+    each.rot(fifth, kRecordHeaderBytes);
+    const Bytes damaged = each.disk.content(fifth.path);
+    each.close();
+    each.options.on_damage = OnDamage::kPutAside;
+    each.options.raise_term_to = 4;
+    each.disk.crash_at(call);
+    through = each.try_open().is_ok();
+    each.close();
+    each.disk.crash_at(0);
+    each.disk.power_loss(FaultDisk::Survival::kRandom, call);
+    OPENS(each.open());
+    CHECK(each.log->last_index() <= 4);
+    LONGS_EQUAL(4, each.log->hard_state().term);
+    each.term = 4;
+    OK(each.write(1));
+    each.options.on_damage = OnDamage::kRefuse;
+    OPENS(each.reopen_after_power_loss());
+    const std::vector<std::string> kept = files_aside(each);
+    CHECK(std::any_of(kept.begin(), kept.end(),
+                      [&](const std::string& path) { return each.disk.content(path) == damaged; }));
+  }
+}

@@ -86,6 +86,7 @@ Status FakeMachine::apply(const Entry& entry, std::optional<ProposalId> own) {
   changed_.wait(lock, [this] { return !gate_closed_; });
   if (!failure_) return failure_;
   if (throws_) throw std::bad_alloc();
+  if (entry.index <= held_.index) return Status::ok();
   if (entry.index != applied_.index + 1) return {Code::kCorrupt, "an entry was left out or came twice"};
   applied_ = entry.id();
   if (entry.kind == EntryKind::kCommand) {
@@ -140,7 +141,9 @@ void FakeMachine::checkpoint() {
 
 void FakeMachine::install() {
   std::lock_guard lock(mutex_);
-  file_ = decode_checkpoint(file_.incoming);
+  Checkpoint state = decode_checkpoint(file_.incoming);
+  if (state.last.index <= held_.index) return note("kept newer");
+  file_ = std::move(state);
   commands_ = file_.commands;
   applied_ = file_.last;
   note("installed");

@@ -29,7 +29,8 @@ Checkpoint decode_checkpoint(ByteView bytes);
 
 class FakeMachine final : public StateMachine {
  public:
-  explicit FakeMachine(Checkpoint& file) : file_(file), commands_(file.commands), applied_(file.last) {}
+  explicit FakeMachine(Checkpoint& file)
+      : file_(file), commands_(file.commands), applied_(file.last), held_(file.last) {}
 
   // --- StateMachine ---
   Status apply(const Entry& entry, std::optional<ProposalId> own) override;
@@ -80,6 +81,7 @@ class FakeMachine final : public StateMachine {
   Checkpoint& file_;
   std::vector<std::string> commands_;
   EntryId applied_;
+  EntryId held_;  // at the beginning; what comes of it again is skipped, as databases do
   std::vector<std::string> events_;
   std::vector<std::pair<ProposalId, Status>> dropped_;
   Status failure_;

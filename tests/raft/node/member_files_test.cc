@@ -2,6 +2,7 @@
 #include "raft/node/member_files.h"
 
 #include "raft/node/install_note.h"
+#include "raft/node/repair_note.h"
 #include "tests/raft/log/fault_disk.h"
 #include "tests/raft/node/test_node.h"
 
@@ -95,7 +96,7 @@ TEST(MemberFiles, B7_a_founding_cut_off_anywhere_leaves_a_new_node_or_a_founder)
     const bool is_member = identity->identity().node_id != 0;
     CHECK(is_member || !through);
     Result<MemberFiles> files = is_member
-                                    ? open_member_files(disk(), options, identity->identity(), *machine)
+                                    ? open_member_files(disk(), options, *identity, *machine)
                                     : found_cluster(disk(), options, *identity, "here:1", false, *machine);
     WORKS(files.status());
     LONGS_EQUAL(1, files->recovered.last_index);
@@ -113,7 +114,7 @@ TEST(MemberFiles, B8_an_adoption_cut_off_anywhere_leaves_a_new_node_or_a_founder
   cut_everywhere(adopt, [this](bool) {
     const bool is_member = identity->identity().node_id != 0;
     Result<MemberFiles> files = is_member
-                                    ? open_member_files(disk(), options, identity->identity(), *machine)
+                                    ? open_member_files(disk(), options, *identity, *machine)
                                     : found_cluster(disk(), options, *identity, "here:1", true, *machine);
     WORKS(files.status());
     LONGS_EQUAL(1, files->recovered.start.last.index);
@@ -133,7 +134,7 @@ TEST(MemberFiles, B7_an_entry_cut_off_anywhere_leaves_a_joining_node_or_a_member
     const bool is_member = identity->identity().node_id != 0;
     CHECK(is_member || !through);
     CHECK(is_member == identity->identity().join_target.empty() || !identity->identity().cluster_id.is_set());
-    Result<MemberFiles> files = is_member ? open_member_files(disk(), options, identity->identity(), *machine)
+    Result<MemberFiles> files = is_member ? open_member_files(disk(), options, *identity, *machine)
                                           : enter_cluster(disk(), options, *identity, cluster, 5, *machine);
     WORKS(files.status());
     LONGS_EQUAL(0, files->recovered.last_index);
@@ -184,7 +185,7 @@ TEST(MemberFiles, S5_an_install_cut_off_anywhere_leaves_state_and_log_in_agreeme
   };
   cut_everywhere(install, [&](bool through) {
     if (identity->identity().node_id == 0) return;
-    Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
+    Result<MemberFiles> files = open_member_files(disk(), options, *identity, *machine);
     WORKS(files.status());
     const bool installed = machine->durable_point().index == 100;
     CHECK(installed || !through);
@@ -199,7 +200,7 @@ TEST(MemberFiles, a_log_that_reached_a_snapshot_by_itself_outlives_the_note_of_i
   leave_note_beside_log(4);
   file.last = {7, 4};
   WORKS(begin_life());
-  Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
+  Result<MemberFiles> files = open_member_files(disk(), options, *identity, *machine);
   WORKS(files.status());
   LONGS_EQUAL(0, files->recovered.start.last.index);
   LONGS_EQUAL(10, files->recovered.last_index);
@@ -211,8 +212,52 @@ TEST(MemberFiles, a_log_with_another_entry_where_an_installed_snapshot_stands_gi
   leave_note_beside_log(3);
   file.last = {5, 4};
   WORKS(begin_life());
-  Result<MemberFiles> files = open_member_files(disk(), options, identity->identity(), *machine);
+  Result<MemberFiles> files = open_member_files(disk(), options, *identity, *machine);
   WORKS(files.status());
   LONGS_EQUAL(5, files->recovered.start.last.index);
   LONGS_EQUAL(5, files->recovered.last_index);
+}
+
+TEST(MemberFiles, D3_a_repair_cut_off_anywhere_leaves_the_damage_as_it_was_or_a_mute_member) {
+  const auto open = [this] { return open_member_files(disk(), options, *identity, *machine); };
+  const auto damage_and_open = [&]() -> Status {
+    const uint64_t cut = cut_at;
+    disk().crash_at(0);
+    {
+      Result<MemberFiles> files = enter_cluster(disk(), options, *identity, {7, 7}, 5, *machine);
+      WORKS(files.status());
+      for (Index index = 1; index <= 3; index++) {
+        Persist persist;
+        persist.token = index;
+        persist.hard_state = HardState{4, 2};
+        persist.entries.push_back({index, 4, EntryKind::kNoop, nullptr});
+        WORKS(files->log->append({persist}));
+      }
+    }
+    for (const std::string& path : disk().files()) {
+      if (path.find("/log-") != std::string::npos) disk().flip_bit(path, 4096 + 80 + 30);
+    }
+    disk().crash_at(cut);
+    return open().status();
+  };
+  cut_everywhere(damage_and_open, [&](bool) {
+    Result<MemberFiles> files = open();
+    WORKS(files.status());
+    CHECK(files->recovered.mute_below > 4);  // what it may have voted in
+    LONGS_EQUAL(files->recovered.mute_below, files->recovered.hard_state.term);
+    LONGS_EQUAL(0, files->recovered.hard_state.vote);
+    CHECK(files->recovered.last_index < 3);
+    CHECK(!files->damage.empty());
+  });
+}
+
+TEST(MemberFiles, D13_a_sector_that_can_be_read_again_has_cost_nothing) {
+  WORKS(begin_life());
+  WORKS(enter_cluster(disk(), options, *identity, {7, 7}, 5, *machine).status());
+  WORKS(write_repair_note(disk(), directory.path(), {9, "unreadable for a while"}));
+  Result<MemberFiles> files = open_member_files(disk(), options, *identity, *machine);
+  WORKS(files.status());
+  LONGS_EQUAL(0, files->recovered.mute_below);
+  Result<std::optional<RepairNote>> note = read_repair_note(disk(), directory.path());
+  CHECK(note.is_ok() && !*note);
 }

@@ -225,5 +225,8 @@ TEST(NodeJoin, C10_a_member_without_its_log_must_not_vote_again) {
     const std::string name = item.path().filename();
     if (name.starts_with("log-") || name.starts_with("state-")) std::filesystem::remove(item.path());
   }
-  FAILS_WITH(Code::kCorrupt, "its log is gone", a.try_start());
+  a.start();
+  CHECK(a.node->standing() == Standing::kPoisoned);
+  STRCMP_CONTAINS("its log is gone", a.node->status().fault.c_str());
+  FAILS_WITH(Code::kPoisoned, "its log is gone", a.node->bootstrap(false, soon()));
 }
