@@ -169,15 +169,17 @@ void Core::State::become_leader() {
 void Core::State::handle_vote_request(const Message& message, const VoteRequest& request) {
   if (was_removed(message.from)) return;
   const bool withheld = !request.transfer && hears_leader();
-  const bool up_to_date = request.last.term > log.last().term ||
-                          (request.last.term == log.last().term && request.last.index >= log.last_index());
+  // A mute member has forgotten entries, and cannot tell whether the candidate has them.
+  const bool up_to_date =
+      !is_mute() && (request.last.term > log.last().term ||
+                     (request.last.term == log.last().term && request.last.index >= log.last_index()));
   const bool vote_is_free = vote == message.from || (vote == 0 && leader == 0);
 
   if (request.pre_vote) {
     // Changes nothing here. A rejection carries this member's own term: a candidate with the longer log and
     // the older term would never learn it otherwise, and nobody could win.
-    const bool granted = !is_mute() && !withheld && up_to_date &&
-                         (message.term > term || (message.term == term && vote_is_free));
+    const bool granted =
+        !withheld && up_to_date && (message.term > term || (message.term == term && vote_is_free));
     return answer(message.from, granted ? message.term : term, 0,
                   VoteResponse{.pre_vote = true, .granted = granted});
   }
@@ -187,8 +189,8 @@ void Core::State::handle_vote_request(const Message& message, const VoteRequest&
   }
   // A role of its own is not asked for: a learner that does not know of its promotion must vote
   // (raft.md 1.4).
-  const bool granted = !is_mute() && message.term == term && up_to_date &&
-                       (vote == message.from || (vote == 0 && leader == 0));
+  const bool granted =
+      message.term == term && up_to_date && (vote == message.from || (vote == 0 && leader == 0));
   if (granted && vote == 0) {
     vote = message.from;
     storage.set_hard_state({term, vote});

@@ -9,6 +9,7 @@
 #include <functional>
 #include <vector>
 
+#include "raft/core/core.h"
 #include "raft/net/network.h"
 
 namespace dqlite::raft {

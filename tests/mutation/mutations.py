@@ -25,6 +25,14 @@ mutation("a pre-vote is granted without a look at the candidate's log", ELECTION
 mutation("a second candidate of the term gets a vote, too", ELECTION,
          "up_to_date && (vote == message.from || (vote == 0 && leader == 0));\n  if (granted && vote == 0)",
          "up_to_date;\n  if (granted && vote == 0)")
+mutation("a member whose disk forgot entries votes", ELECTION,
+         "      !is_mute() && (request.last.term", "      (request.last.term")
+mutation("a member whose disk forgot entries campaigns", ELECTION,
+         "may_campaign && !is_mute() &&", "may_campaign &&")
+mutation("a damaged member counts as repaired by an entry that it had before", ELECTION,
+         "value_or(0) < mute_below) return;", "value_or(0) + 1 < mute_below) return;")
+mutation("a damaged member stays in the term it took part in", "raft/node/damaged_log.cc",
+         "RepairNote note{readable->highest_term() + 1,", "RepairNote note{readable->highest_term(),")
 mutation("the vote is not stored", ELECTION,
          "    vote = message.from;\n    storage.set_hard_state({term, vote});", "    vote = message.from;")
 mutation("the own vote counts before it is durable", ELECTION,
