@@ -222,11 +222,13 @@ mutation("a promise leaves before its write is durable", "raft/node/live_member.
          "  for (const Message& message : persist.after) services_.transport.send(message);\n"
          "  outstanding_.push_back({persist.token, {}});")
 mutation("the log writer tells that it is done before it is", "raft/node/log_writer.cc",
-         "  Status written = log_->append(batch);\n  bool told",
-         "  durable_token_.store(batch.back().token, std::memory_order_release);\n  events_.progressed();\n"
-         "  Status written = log_->append(batch);\n  bool told")
+         "  Status written = log_->append(batch_);",
+         "  durable_token_.store(batch_.back().token, std::memory_order_release);\n  events_.progressed();\n"
+         "  Status written = log_->append(batch_);")
 mutation("the log writer goes on after a failure", "raft/node/log_writer.cc",
-         "    events_.failed(written);\n    return;", "    continue;")
+         "    has_failed_ = true;\n    events_.failed(written);\n    return lane_->close();",
+         "    events_.failed(written);\n    batch_.clear();\n    continue;")
+mutation("a full disk is taken for a failure", "raft/node/log_writer.cc", "written.code() == Code::kFull && !closing_.load()", "false")
 mutation("another leader's entry is taken for the own proposal", "raft/node/applier.cc", "    if (id == entry.id()) {", "    if (id.index != 0) {")
 mutation("an entry behind a gap is applied", "raft/node/applier.cc", "  if (entry.index != applied_ + 1) {", "  if (false) {")
 mutation("leadership is gained before the term's no-op is applied", "raft/node/applier.cc",
@@ -243,7 +245,8 @@ mutation("a broken piece of a snapshot is stored", RECEIVER,
 mutation("a snapshot is installed whatever its checksum", RECEIVER,
          "stream.taken != stream.total || stream.chain != chunk.total_checksum", "stream.taken != stream.total")
 mutation("a piece out of order is stored", RECEIVER, "chunk.offset == stream_->taken && !stream_->whole", "!stream_->whole")
-mutation("a restarted receiver goes on in the middle of a snapshot", RECEIVER, "    if (chunk.offset != 0) {", "    if (false) {")
+mutation("a piece of a snapshot counts as held though it is not", RECEIVER, "(*stream_->held)[number] == chunk.data_checksum;", "true;",
+         "stream_->held && number < stream_->held->size() &&", "")
 SENDER = "raft/node/snapshot_sender.cc"
 mutation("a deposed leader sends snapshot pieces", SENDER,
          "core_.role() == Role::kLeader && core_.term() == stream.term", "stream.term != 0")
