@@ -202,7 +202,7 @@ Status RealNode::join(const std::string& address, Deadline deadline) {
   if (!applied) return applied.in("joining the cluster at " + address);
   // A member is one as soon as it has the data; the vote comes when the leader has seen that it keeps up.
   Status votes =
-      published_.wait([this] { return published_.is_voter.load(); }, deadline, "the node had a vote");
+      published_.wait([this] { return published_.has_its_role.load(); }, deadline, "the node had a vote");
   return votes.code() == Code::kTimeout ? Status::ok() : votes;
 }
 

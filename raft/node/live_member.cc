@@ -242,7 +242,9 @@ void LiveMember::process(Output& output) {
 void LiveMember::process_configuration() {
   const Configuration& configuration = core_.configuration();
   services_.greeter.set_configuration(configuration);
-  services_.published.is_voter.store(configuration.is_voter(core_.self()));
+  const Member* own = configuration.find(core_.self());
+  services_.published.has_its_role.store(own != nullptr &&
+                                         (own->role == MemberRole::kVoter || !own->promote));
   for (const Member& member : configuration.members) {
     if (member.id == core_.self()) continue;
     const auto heard = services_.greeter.heard_addresses().find(member.id);

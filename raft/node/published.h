@@ -25,7 +25,7 @@ class Published {
   // applier the other way round, so that one of them sees the other.
   std::atomic<Index> report_at{0};
   std::atomic<bool> caught_up{false};
-  std::atomic<bool> is_voter{false};
+  std::atomic<bool> has_its_role{false};  // a member that is not to be made a voter, or is one
   std::atomic<NodeId> leader{0};
   std::atomic<uint64_t> messages_sent{0};
 
