@@ -10,12 +10,14 @@ namespace dqlite::raft {
 namespace {
 
 Status rename_aside(Disk& disk, const std::string& directory, const std::string& name) {
-  std::string aside = directory + "/damaged-" + name;
+  const std::string first = directory + "/damaged-" + name;
+  std::string aside = first;
   for (int attempt = 2;; attempt++) {
     Result<bool> taken = disk.exists(aside);
     if (!taken) return taken.status();
     if (!*taken) break;
-    aside = directory + "/damaged-" + name + "-" + std::to_string(attempt);
+    aside = first;
+    aside.append("-").append(std::to_string(attempt));
   }
   return disk.rename(directory + "/" + name, aside);
 }
@@ -44,11 +46,12 @@ Status put_damage_aside(Disk& disk, const std::string& directory, const Readable
   if (!names) return names.status();
   // From the newest on, so that what stays is a log whose end is missing, never one with a gap.
   std::sort(names->begin(), names->end(), std::greater<>());
+  const std::string prefix = directory + "/";
   for (const std::string& name : *names) {
     std::optional<SegmentName> parsed = parse_segment_name(name);
     Status moved;
     if (is_spare_name(name) || (parsed && parsed->sequence < readable.first_segment)) {
-      moved = disk.remove(directory + "/" + name);
+      moved = disk.remove(prefix + name);
     } else if (parsed && parsed->sequence > readable.last_segment) {
       moved = rename_aside(disk, directory, name);
     }
