@@ -139,13 +139,13 @@ void Driver::change_members(const MemberChange& change, Deadline deadline,
   completion->complete(refusal_without_cluster());
 }
 
-void Driver::confirm_leadership(Term term, StatusCompletion completion) {
-  if (phase_ == Phase::kMember) return member_->confirm_leadership(term, std::move(completion));
+void Driver::confirm_leadership(Term term, const StatusCompletion& completion) {
+  if (phase_ == Phase::kMember) return member_->confirm_leadership(term, completion);
   completion->complete(refusal_without_cluster());
 }
 
-void Driver::read_index(IndexCompletion completion) {
-  if (phase_ == Phase::kMember) return member_->read_index(std::move(completion));
+void Driver::read_index(const IndexCompletion& completion) {
+  if (phase_ == Phase::kMember) return member_->read_index(completion);
   completion->complete(refusal_without_cluster());
 }
 

@@ -55,8 +55,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void change_members(const MemberChange& change, Deadline deadline, const MemberCompletion& completion);
-  void confirm_leadership(Term term, StatusCompletion completion);
-  void read_index(IndexCompletion completion);
+  void confirm_leadership(Term term, const StatusCompletion& completion);
+  void read_index(const IndexCompletion& completion);
   void transfer_leadership(StatusCompletion completion);
   void durable_point_moved();
   void shut_down();

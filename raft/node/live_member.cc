@@ -112,7 +112,7 @@ void LiveMember::change_members(const MemberChange& change, Deadline deadline, M
   member_client_.begin(change, deadline, std::move(completion));
 }
 
-void LiveMember::confirm_leadership(Term term, StatusCompletion completion) {
+void LiveMember::confirm_leadership(Term term, const StatusCompletion& completion) {
   if (term == 0)
     return completion->complete({Code::kNotLeader, "a node leads no term before its first election"});
   const uint64_t id = next_read_++;
@@ -120,7 +120,7 @@ void LiveMember::confirm_leadership(Term term, StatusCompletion completion) {
   core_.read(id, term);
 }
 
-void LiveMember::read_index(IndexCompletion completion) {
+void LiveMember::read_index(const IndexCompletion& completion) {
   if (is_removed()) return completion->complete(refusal_of_removed());
   const uint64_t id = next_read_++;
   reads_[id] = [this, completion](const Status& status, Index index) {

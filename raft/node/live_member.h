@@ -65,9 +65,9 @@ class LiveMember {
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void change_members(const MemberChange& change, Deadline deadline, MemberCompletion completion);
-  void confirm_leadership(Term term, StatusCompletion completion);
+  void confirm_leadership(Term term, const StatusCompletion& completion);
   // Completed with an index at which the state holds all that was committed anywhere before this call.
-  void read_index(IndexCompletion completion);
+  void read_index(const IndexCompletion& completion);
   // Completed with ok if there is nothing to hand over.
   void transfer_leadership(StatusCompletion completion);
   // When this node leads and the no-op of its term is applied.
