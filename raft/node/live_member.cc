@@ -256,14 +256,16 @@ void LiveMember::process_configuration() {
   has_leavers_ = configuration.find(core_.self()) != nullptr;
 }
 
-// Who was removed is to learn it from the leader, and then has no link any more. Not while a message is taken in.
+// Who was removed is to learn it from the leader, and then has no link any more. Who is only missing in this node's
+// configuration may lead it: one that joined behind the changes that it has got so far, or one whose removal is in its
+// log and was never agreed to. Not while a message is taken in.
 void LiveMember::keep_links() {
   has_leavers_ = false;
   std::vector<NodeId> peers;
   for (NodeId id : services_.network.peers()) {
-    const bool is_member = core_.configuration().find(id) != nullptr;
-    if (is_member || core_.has_follower(id)) peers.push_back(id);
-    has_leavers_ = has_leavers_ || (!is_member && core_.has_follower(id));
+    if (core_.was_removed(id) && !core_.has_follower(id)) continue;
+    peers.push_back(id);
+    has_leavers_ = has_leavers_ || core_.configuration().find(id) == nullptr;
   }
   services_.network.keep_peers(peers);
 }
