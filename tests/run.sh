@@ -134,13 +134,15 @@ wanted format full || wanted thread full || wanted tidy full && install_missing 
 
 # Rounds of the tests that kill processes; seeds of the simulation, which a sanitizer makes twenty times slower.
 rounds=20 sanitized_seeds=400
+sim_seeds=4000
 export DQLITE_SEEDS=2000
-[ "$length" = long ] && rounds=200 sanitized_seeds=5000 DQLITE_SEEDS=100000
+[ "$length" = long ] && rounds=200 sanitized_seeds=5000 DQLITE_SEEDS=100000 sim_seeds=30000
 
 step build   quick "build with gcc, warnings are errors"                       build_with build
 step unit    quick "unit tests"                                                unit_tests build
 step names   quick "every test that SCENARIOS.md names exists"                 tests/lib/scenarios.py
 step sql     quick "scripts for the sqlite3 shell"                             sql-tests/run.py
+step sim     full  "whole nodes in virtual time, $sim_seeds seeds"                    tests/sim/run --seeds $sim_seeds
 step format  full  "clang-format"                                              check_format
 step example full  "examples/cluster.sh, twice in a row"                       example
 step process full  "real processes: kill -9, fork, hand-over, the library"      tests/process/run.py --rounds $rounds

@@ -124,10 +124,14 @@ Result<MemberFiles> become_member(Disk& disk, const NodeOptions& options, Identi
 
 Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const IdentityFile& file,
                                       StateMachine& machine) {
-  const Identity& identity = file.identity();
+  return open_member_files(disk, options, file.identity(), file.knows_peers(), machine);
+}
+
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
+                                      bool knows_peers, StateMachine& machine) {
   MemberFiles files;
   files.identity = identity;
-  Result<OpenedLog> opened = open_log_of_member(disk, options, identity, file.knows_peers());
+  Result<OpenedLog> opened = open_log_of_member(disk, options, identity, knows_peers);
   if (!opened) return opened.status();
   files.failed = opened->failed;
   files.damage = opened->damage;

@@ -34,6 +34,9 @@ struct MemberFiles {
 // A member's log, brought into agreement with the state machine.
 Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const IdentityFile& file,
                                       StateMachine& machine);
+// The same for an identity that is in no file: a simulation's. `knows_peers`: see IdentityFile.
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
+                                      bool knows_peers, StateMachine& machine);
 
 // `address`: as other members will reach this node; may be empty. `adopted`: see Node::bootstrap.
 Result<MemberFiles> found_cluster(Disk& disk, const NodeOptions& options, IdentityFile& file,

@@ -395,6 +395,16 @@ size_t FaultDisk::largest_read() const {
   return largest_read_;
 }
 
+uint64_t FaultDisk::used() const {
+  std::lock_guard lock(mutex_);
+  return used_space();
+}
+
+bool FaultDisk::is_off() const {
+  std::lock_guard lock(mutex_);
+  return crashed_;
+}
+
 void FaultDisk::forget_counts() {
   std::lock_guard lock(mutex_);
   largest_read_ = 0;

@@ -67,6 +67,8 @@ class FaultDisk : public Disk {
   [[nodiscard]] uint64_t calls() const;                  // so far
   [[nodiscard]] uint64_t sync_calls() const;
   [[nodiscard]] size_t largest_read() const;
+  [[nodiscard]] uint64_t used() const;  // bytes in all files
+  [[nodiscard]] bool is_off() const;    // the power failed, and `power_loss` has not come yet
   void forget_counts();
   [[nodiscard]] std::unique_ptr<FaultDisk> clone() const;
 
