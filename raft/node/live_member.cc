@@ -284,7 +284,10 @@ void LiveMember::refuse_removed() {
 void LiveMember::look_for_removal() {
   if (removed_) return;
   leaderless_ticks_ = core_.leader() == 0 ? leaderless_ticks_ + 1 : 0;
-  const bool greets = leaderless_ticks_ > 0 && leaderless_ticks_ % services_.options.election_ticks == 0;
+  // One without a vote believes in its last leader, whatever comes, and the next one may seek it where it was [C3].
+  silent_ticks_ = core_.role() == Role::kLeader ? 0 : silent_ticks_ + 1;
+  const auto is_due = [&](int ticks) { return ticks > 0 && ticks % services_.options.election_ticks == 0; };
+  const bool greets = is_due(leaderless_ticks_) || is_due(silent_ticks_);
   for (const Member& member : core_.configuration().members) {
     if (services_.network.link_failure(member.id).code() == Code::kNotFound) return become_removed();
     if (greets) services_.network.wake(member.id);

@@ -45,7 +45,10 @@ class LiveMember {
              const MemberFiles& files);
 
   // --- from the network ---
-  void step(const Message& message) { core_.step(message); }
+  void step(const Message& message) {
+    silent_ticks_ = 0;
+    core_.step(message);
+  }
   void heard_from(NodeId peer) { core_.heard_from(peer); }
   void link_lost(NodeId peer);
   void handle_join(net::ConnectionId from, const net::JoinRequest& request) { desk_.handle(from, request); }
@@ -147,7 +150,8 @@ class LiveMember {
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;
   int leaderless_ticks_ = 0;
-  Index noop_ = 0;  // of the term this node leads
+  int silent_ticks_ = 0;  // since a message of any member
+  Index noop_ = 0;        // of the term this node leads
   uint64_t next_proposal_ = 1;
   std::unordered_map<ProposalId, Origin> origins_;
   uint64_t next_read_ = 1;

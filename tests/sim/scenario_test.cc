@@ -213,3 +213,35 @@ TEST(SimMoves, C3_a_standby_that_moved_is_found_again) {
   CHECK(cluster.write(10));
   CHECK(cluster.settle());
 }
+
+// Only the leader of then heard where it is, and could not tell it.
+TEST(SimMoves, C3_a_standby_that_moved_is_found_by_the_next_leader) {
+  cluster.options.roles.voters = 3;
+  for (int i = 0; i < 4; i++) cluster.add_host();
+  cluster.await_voters(3);
+  CHECK(cluster.write(10));
+  CHECK(cluster.settle());
+  SimHost& before = *cluster.leader();
+  const Configuration& members = before.process()->core().configuration();
+  SimHost* mover = nullptr;
+  for (auto& [number, host] : cluster.hosts()) {
+    if (!members.is_voter(host->identity.node_id)) mover = host.get();
+  }
+  mover->end(SimHost::End::kKill, false);
+  for (auto& [number, host] : cluster.hosts()) {
+    if (host.get() != &before && host.get() != mover) cluster.world.network.cut(number, before.number());
+    if (host.get() != &before && host.get() != mover) cluster.world.network.cut(number, mover->number());
+  }
+  mover->move_to("elsewhere:1");
+  mover->start();
+  cluster.run_for(10 * kMillisecond);
+  mover->process()->jump_clock(cluster.options.election_ticks);  // it greets at once
+  CHECK(cluster.run_until([&] { return mover->process()->core().leader() == before.identity.node_id; },
+                          kSecond));
+  before.end(SimHost::End::kKill, false);
+  CHECK(cluster.run_until([&] { return cluster.leader() != nullptr; }));
+  cluster.world.network.heal();
+  CHECK(cluster.write(10));
+  before.start();
+  CHECK(cluster.settle());
+}
