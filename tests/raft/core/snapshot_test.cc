@@ -130,6 +130,14 @@ TEST(Snapshot, S6_one_at_or_below_the_commit_index_is_ignored) {
   STRCMP_EQUAL("1 1 1 1", cluster.log_of(2).c_str());
 }
 
+TEST(Snapshot, S6_one_below_the_logs_own_start_is_ignored) {
+  Cluster cluster(3, 100);
+  cluster.deliver(chunk(cluster, 1, 2, 1, {50, 1}));
+  CHECK_FALSE(cluster.member(2).install.has_value());
+  CHECK_EQUAL(100, append_answers(cluster, 2).back().match);
+  CHECK_EQUAL(100, cluster.core(2).last().index);
+}
+
 TEST(Snapshot, S7_one_that_the_log_already_holds_moves_the_commit_index_instead) {
   Cluster cluster(3);
   cluster.set_log(2, {1, 1, 1, 1}, 1, 1);
