@@ -316,4 +316,13 @@ TEST(ReadIndex, a_follower_with_a_busy_disk_still_confirms) {
   CHECK_EQUAL(1, cluster.member(1).reads.size());
 }
 
+TEST(ReadIndex, Q5_who_does_not_lead_answers_no_question) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  cluster.tick_all(3);
+  const Term term = cluster.core(1).term();
+  cluster.deliver({3, 2, term, ReadRequest{77}});
+  CHECK(cluster.network.empty());
+}
+
 }  // namespace dqlite::raft
