@@ -223,8 +223,11 @@ TEST(ReadIndex, Q5_an_answer_to_an_earlier_life_confirms_nothing) {
   cluster.propose(1, "newer");
   read(cluster, 2, 5);
   cluster.settle();
+  cluster.lose = nullptr;
   cluster.deliver(late.front());
   CHECK_EQUAL(0, cluster.member(2).reads.size());
+  cluster.deliver(late.back());
+  CHECK_EQUAL(1, cluster.member(2).reads.size());
 }
 
 TEST(ReadIndex, Q5_a_leader_that_lost_its_majority_confirms_nothing_and_the_next_one_does) {
