@@ -219,7 +219,7 @@ mutation("with one bad copy of term and vote the older one counts silently", "ra
 # --- the node ---
 mutation("a promise leaves before its write is durable", "raft/node/live_member.cc",
          "  outstanding_.push_back({persist.token, std::move(persist.after)});",
-         "  for (const Message& message : persist.after) services_.transport.send(message);\n"
+         "  for (const Message& message : persist.after) services_.network.send(message);\n"
          "  outstanding_.push_back({persist.token, {}});")
 mutation("the log writer tells that it is done before it is", "raft/node/log_writer.cc",
          "  Status written = log_->append(batch_);",
