@@ -61,6 +61,7 @@ struct MemberStatus {
   bool is_leader = false;
   bool is_self = false;
   Index match_index = 0;                        // leader only
+  uint64_t boot_counter = 0;                    // of its newest start that is known here; 0: none
   int64_t last_contact_ms = -1;                 // -1: never or unknown here
   std::optional<std::string> failure_domain{};  // unset: this node has not heard
   uint64_t weight = 0;

@@ -44,6 +44,7 @@ enum class FrameType : uint16_t {
   kReceiving = 10,  // a part of a long message of yours arrived: counts as contact [B13]
   kMemberRequest = 11,
   kMemberReply = 12,
+  kBootReport = 13,
   kRaft = 16,  // a raft::Message
 };
 

@@ -56,6 +56,7 @@ void Transport::Inbound::check_silence(uint64_t now_ms) {
 }
 
 void Transport::Inbound::on_frame(Connection&, const Frame& frame) {
+  arrived_ms_ = uv_now(transport_.context_.loop);
   if (frame.type == FrameType::kHello) return handle_hello(frame);
   if (!greeted_) return refuse({Code::kInvalid, "a connection begins with a greeting"});
   if (frame.type == FrameType::kPing) return send(encode_empty(FrameType::kPong));
@@ -103,6 +104,11 @@ void Transport::Inbound::handle_member_frame(const Frame& frame) {
       if (!request) return refuse(request.status());
       return transport_.delegate_.handle_member_request(id_, *request);
     }
+    case FrameType::kBootReport: {
+      Result<BootReport> report = decode_boot_report(frame.body);
+      if (!report) return refuse(report.status());
+      return transport_.delegate_.handle_boot_report(hello_.node_id, *report);
+    }
     case FrameType::kReceiving:
       return transport_.delegate_.handle_heard(hello_.node_id);
     default:
@@ -111,6 +117,7 @@ void Transport::Inbound::handle_member_frame(const Frame& frame) {
 }
 
 void Transport::Inbound::on_partial(Connection&, FrameType type) {
+  arrived_ms_ = uv_now(transport_.context_.loop);
   if (greeted_ && hello_.node_id != 0 && type == FrameType::kRaft) transport_.note_partial(hello_.node_id);
 }
 

@@ -21,6 +21,9 @@ class Transport::Inbound final : public ConnectionOwner {
   [[nodiscard]] ConnectionId id() const { return id_; }
   // 0: not greeted yet, or member of nothing.
   [[nodiscard]] NodeId node_id() const { return hello_.node_id; }
+  [[nodiscard]] const Hello& hello() const { return hello_; }
+  [[nodiscard]] bool is_open() const { return connection_ != nullptr; }
+  [[nodiscard]] uint64_t arrived_ms() const { return arrived_ms_; }  // the newest frame, or part of one
 
  private:
   void on_frame(Connection& connection, const Frame& frame) override;
@@ -37,6 +40,7 @@ class Transport::Inbound final : public ConnectionOwner {
   Connection* connection_ = nullptr;
   bool greeted_ = false;
   Hello hello_;
+  uint64_t arrived_ms_ = 0;
   // Of a stranger: when it was last seen to have said something.
   uint64_t heard_ms_ = 0;
   uint64_t heard_bytes_ = 0;

@@ -31,9 +31,13 @@ class Network {
   virtual bool send_member_request(NodeId peer, const MemberRequest& request) = 0;
   // Connects to the peer, if there is no connection: the greeting says where this node is.
   virtual void wake(NodeId peer) = 0;
+  // False: dropped.
+  virtual bool send_boot_report(NodeId peer, const BootReport& report) = 0;
+  // A connection of this start of a member is open, and something arrived on it within the last few seconds.
+  [[nodiscard]] virtual bool hears(uint64_t instance, uint64_t boot_nonce) const = 0;
   // Ends the connections of members that `judge` does not want any more, with its reason as the refusal. Not from
   // inside a delegate's call.
-  virtual void refuse_members(const std::function<Status(NodeId)>& judge) = 0;
+  virtual void refuse_members(const std::function<Status(const Hello&)>& judge) = 0;
   virtual void reply(ConnectionId to, const JoinReply& reply) = 0;
   virtual void reply(ConnectionId to, const ForwardReply& reply) = 0;
   virtual void reply(ConnectionId to, const MemberReply& reply) = 0;

@@ -171,11 +171,27 @@ void Transport::wake(NodeId peer) {
   if (!closed_ && link != links_.end()) link->second->wake();
 }
 
-void Transport::refuse_members(const std::function<Status(NodeId)>& judge) {
+bool Transport::send_boot_report(NodeId peer, const BootReport& report) {
+  const auto link = links_.find(peer);
+  return !closed_ && link != links_.end() && link->second->is_ready() && link->second->send(encode(report));
+}
+
+// More than twice the interval at which members ping each other.
+bool Transport::hears(uint64_t instance, uint64_t boot_nonce) const {
+  constexpr uint64_t kHeardMs = 2500;
+  const uint64_t now = uv_now(context_.loop);
+  return std::any_of(inbound_.begin(), inbound_.end(), [&](const auto& item) {
+    const Inbound& inbound = *item.second;
+    return inbound.hello().instance == instance && inbound.hello().boot_nonce == boot_nonce &&
+           inbound.is_open() && now < inbound.arrived_ms() + kHeardMs;
+  });
+}
+
+void Transport::refuse_members(const std::function<Status(const Hello&)>& judge) {
   std::vector<std::pair<Inbound*, Status>> unwanted;
   for (const auto& [id, inbound] : inbound_) {
     if (inbound->node_id() == 0) continue;
-    Status judged = judge(inbound->node_id());
+    Status judged = judge(inbound->hello());
     if (!judged) unwanted.emplace_back(inbound.get(), std::move(judged));
   }
   for (const auto& [inbound, reason] : unwanted) inbound->refuse(reason);

@@ -150,6 +150,19 @@ Bytes encode(const MemberReply& reply) {
   return seal_frame(FrameType::kMemberReply, std::move(frame));
 }
 
+Bytes encode(const BootReport& report) {
+  Bytes frame = begin_frame(kSmallBody);
+  Writer writer(frame);
+  writer.u32(static_cast<uint32_t>(report.starts.size()));
+  for (const BootReport::Start& start : report.starts) {
+    writer.u64(start.instance);
+    writer.u64(start.counter);
+    writer.u64(start.nonce);
+    writer.u8(start.is_alive ? 1 : 0);
+  }
+  return seal_frame(FrameType::kBootReport, std::move(frame));
+}
+
 Result<Hello> decode_hello(ByteView body) {
   return read_hello(body, "greeting");
 }
@@ -250,6 +263,23 @@ Result<MemberReply> decode_member_reply(ByteView body) {
   if (!reader.finished()) return malformed("answer to a request to change the members");
   if (code != Code::kOk) reply.status = Status(code, std::move(sentence));
   return reply;
+}
+
+Result<BootReport> decode_boot_report(ByteView body) {
+  constexpr size_t kStartBytes = 25;
+  Reader reader(body);
+  BootReport report;
+  const uint32_t count = reader.u32();
+  if (reader.remaining() != count * kStartBytes) return malformed("report of starts");
+  for (uint32_t i = 0; i < count; i++) {
+    BootReport::Start start{reader.u64(), reader.u64(), reader.u64(), false};
+    const uint8_t is_alive = reader.u8();
+    if (start.instance == 0 || is_alive > 1) return malformed("report of starts");
+    start.is_alive = is_alive == 1;
+    report.starts.push_back(start);
+  }
+  if (!reader.finished()) return malformed("report of starts");
+  return report;
 }
 
 }  // namespace dqlite::raft::net

@@ -107,6 +107,19 @@ struct MemberReply {
   uint32_t member_count = 0;
 };
 
+// The newest start that the sender knows of each member, so that one may refuse a copy of a directory whose
+// original it never met [B7]. Body: u32 count, then per start u64 instance, u64 boot counter, u64 boot nonce, u8
+// is alive (0 or 1).
+struct BootReport {
+  struct Start {
+    uint64_t instance = 0;
+    uint64_t counter = 0;
+    uint64_t nonce = 0;     // 0: of an earlier life of the sender, and forgotten
+    bool is_alive = false;  // the sender has a connection of this very start, and heard it just now
+  };
+  std::vector<Start> starts;
+};
+
 Bytes encode(const Hello& hello);
 Bytes encode(const HelloAck& ack);
 Bytes encode(const Refusal& refusal);
@@ -116,6 +129,7 @@ Bytes encode(const ForwardRequest& request);
 Bytes encode(const ForwardReply& reply);
 Bytes encode(const MemberRequest& request);
 Bytes encode(const MemberReply& reply);
+Bytes encode(const BootReport& report);
 // Body: u64 from, u64 to, u64 term, u8 kind (1 to 9 in the order of raft::Body), then the kind's fields in
 // the order of raft/core/message.h. An entry is u64 index, u64 term, u8 kind, blob payload.
 Bytes encode(const Message& message);
@@ -130,6 +144,7 @@ Result<ForwardRequest> decode_forward_request(ByteView body);
 Result<ForwardReply> decode_forward_reply(ByteView body);
 Result<MemberRequest> decode_member_request(ByteView body);
 Result<MemberReply> decode_member_reply(ByteView body);
+Result<BootReport> decode_boot_report(ByteView body);
 Result<Message> decode_message(ByteView body);
 
 }  // namespace dqlite::raft::net

@@ -10,6 +10,7 @@ Driver::Driver(const Parts& parts)
       identity_(parts.file.identity()) {
   set_address("");
   greeter_.set_place({parts.options.failure_domain, parts.options.weight});
+  greeter_.set_hears([this](uint64_t instance, uint64_t nonce) { return transport_.hears(instance, nonce); });
   greeter_.set_removed([this](NodeId id) { return member_ && member_->was_removed(id); });
   parts_.published.caught_up.store(true);  // holds nothing yet; `become_member` knows better
 }
@@ -101,6 +102,10 @@ void Driver::handle_member_request(net::ConnectionId from, const net::MemberRequ
 
 void Driver::handle_member_reply(NodeId from, const net::MemberReply& reply) {
   if (phase_ == Phase::kMember) member_->handle_member_reply(from, reply);
+}
+
+void Driver::handle_boot_report(NodeId from, const net::BootReport& report) {
+  if (phase_ == Phase::kMember) member_->handle_boot_report(from, report);
 }
 
 void Driver::handle_link_lost(NodeId peer) {

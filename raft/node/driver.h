@@ -88,6 +88,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void handle_forward_reply(NodeId from, const net::ForwardReply& reply) override;
   void handle_member_request(net::ConnectionId from, const net::MemberRequest& request) override;
   void handle_member_reply(NodeId from, const net::MemberReply& reply) override;
+  void handle_boot_report(NodeId from, const net::BootReport& report) override;
   void handle_link_lost(NodeId peer) override;
 
   // --- becoming a member ---

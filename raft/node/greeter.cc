@@ -106,24 +106,98 @@ Status Greeter::judge_member(const net::Hello& hello) {
 }
 
 Status Greeter::judge_boot(const net::Hello& hello) {
-  const auto known = boots_.find(hello.instance);
-  const uint64_t durable = boot_memory_.peer_boot_counter(hello.instance);
-  const uint64_t highest = std::max(durable, known == boots_.end() ? 0 : known->second.counter);
-  const bool is_other_life = known != boots_.end() && hello.boot_counter == known->second.counter &&
-                             hello.boot_nonce != known->second.nonce;
-  if (hello.boot_counter < highest || is_other_life) {
-    return {Code::kRefused, name_of(hello) + " was started from a copied or restored directory (its start " +
-                                std::to_string(hello.boot_counter) + " comes after its start " +
-                                std::to_string(highest) +
-                                "). If the original runs, end this one and use that; else " + kJoinAnew};
+  if (is_outdated(hello)) return judge_again(hello);
+  if (runs_elsewhere(hello)) {
+    return {Code::kBusy, name_of(hello) +
+                             " runs as another process at this moment: two processes with one "
+                             "identity could vote twice. End one of the two; if this directory is "
+                             "a copy, end this one and " +
+                             kJoinAnew};
   }
   places_[hello.node_id] = {hello.failure_domain, hello.weight};
-  boots_[hello.instance] = {hello.boot_counter, hello.boot_nonce};
-  if (hello.boot_counter > durable) {
-    // A failure loses nothing but the memory of this start.
-    reader_.post([this, instance = hello.instance, counter = hello.boot_counter] {
-      (void)boot_memory_.remember_peer(instance, counter);
-    });
+  remember(hello.instance, {hello.boot_counter, hello.boot_nonce});
+  return Status::ok();
+}
+
+Status Greeter::judge_again(const net::Hello& hello) const {
+  if (!is_outdated(hello)) return Status::ok();
+  return {Code::kRefused, name_of(hello) + " was started from a copied or restored directory (its start " +
+                              std::to_string(hello.boot_counter) + " comes after its start " +
+                              std::to_string(newest(hello.instance).counter) +
+                              "). If the original runs, end this one and use that; else " + kJoinAnew};
+}
+
+bool Greeter::is_outdated(const net::Hello& hello) const {
+  const Boot known = newest(hello.instance);
+  const bool is_other_life =
+      hello.boot_counter == known.counter && known.nonce != 0 && hello.boot_nonce != known.nonce;
+  return hello.boot_counter < known.counter || is_other_life;
+}
+
+bool Greeter::runs_elsewhere(const net::Hello& hello) const {
+  const Boot known = newest(hello.instance);
+  if (known.nonce == 0 || known.nonce == hello.boot_nonce) return false;
+  const auto alive = alive_.find(hello.instance);
+  return (alive != alive_.end() && alive->second == known.nonce) ||
+         (hears_ && hears_(hello.instance, known.nonce));
+}
+
+// Nonce 0: of an earlier life of this node.
+Greeter::Boot Greeter::newest(uint64_t instance) const {
+  const auto known = boots_.find(instance);
+  const uint64_t durable = boot_memory_.peer_boot_counter(instance);
+  if (known == boots_.end() || known->second.counter < durable) return {durable, 0};
+  return known->second;
+}
+
+void Greeter::remember(uint64_t instance, const Boot& boot) {
+  Boot& known = boots_[instance];
+  has_news_ = has_news_ || known.counter != boot.counter || known.nonce != boot.nonce;
+  known = boot;
+  if (boot.counter <= boot_memory_.peer_boot_counter(instance)) return;
+  // A failure loses nothing but the memory of this start.
+  reader_.post(
+      [this, instance, counter = boot.counter] { (void)boot_memory_.remember_peer(instance, counter); });
+}
+
+net::BootReport Greeter::report() const {
+  net::BootReport report;
+  for (const Member& member : configuration_.members) {
+    if (member.instance == identity_.instance) {
+      report.starts.push_back({member.instance, identity_.boot_counter, identity_.boot_nonce, false});
+      continue;
+    }
+    const Boot known = newest(member.instance);
+    if (member.instance == 0 || known.counter == 0) continue;
+    const bool is_alive = known.nonce != 0 && hears_ && hears_(member.instance, known.nonce);
+    report.starts.push_back({member.instance, known.counter, known.nonce, is_alive});
+  }
+  return report;
+}
+
+Status Greeter::learn(const net::BootReport& report, bool from_leader) {
+  if (from_leader) alive_.clear();
+  for (const net::BootReport::Start& start : report.starts) {
+    if (start.instance == identity_.instance) {
+      const bool is_other = start.nonce != 0 && start.nonce != identity_.boot_nonce;
+      const bool is_newer =
+          start.counter > identity_.boot_counter || (start.counter == identity_.boot_counter && is_other);
+      if (!from_leader || !is_newer) continue;
+      return {Code::kPoisoned,
+              "this node was started from a copied or restored directory, or a copy of its directory was "
+              "started: this is start " +
+                  std::to_string(identity_.boot_counter) +
+                  ", and the leader knows another process with start " + std::to_string(start.counter) +
+                  ". If that one runs, use it; else " + kJoinAnew};
+    }
+    const Boot known = newest(start.instance);
+    const bool is_newer = start.counter > known.counter;
+    const bool names_it = start.counter == known.counter && start.nonce != 0 && start.nonce != known.nonce &&
+                          (known.nonce == 0 || from_leader);
+    const bool is_heard = known.nonce != 0 && hears_ && hears_(start.instance, known.nonce);
+    if ((is_newer || names_it) && (from_leader || !is_heard))
+      remember(start.instance, {start.counter, start.nonce});
+    if (from_leader && start.is_alive) alive_[start.instance] = start.nonce;
   }
   return Status::ok();
 }

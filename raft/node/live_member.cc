@@ -149,6 +149,7 @@ void LiveMember::tick() {
   look_for_removal();
   if (has_leavers_) keep_links();
   if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
+  spread_boots();
   desk_.announce_moves(services_.greeter.heard_addresses(), own_address_);
 }
 
@@ -273,10 +274,32 @@ void LiveMember::keep_links() {
 // One that did not learn it from the log in time would talk to this node for ever over a connection that it was
 // given as a member.
 void LiveMember::refuse_removed() {
-  services_.network.refuse_members([this](NodeId id) {
+  services_.network.refuse_members([this](const net::Hello& hello) {
+    const NodeId id = hello.node_id;
     const bool is_told_otherwise = !core_.was_removed(id) || core_.has_follower(id);
-    return is_told_otherwise ? Status::ok() : refusal_to_removed("member " + std::to_string(id));
+    return is_told_otherwise ? services_.greeter.judge_again(hello)
+                             : refusal_to_removed("member " + std::to_string(id));
   });
+}
+
+// See raft/node/greeter.h. Told again and again, since reports may be lost and leaders change.
+void LiveMember::spread_boots() {
+  const bool has_news = services_.greeter.take_news();
+  const bool is_due = ticks_ % services_.options.election_ticks == 0;
+  if (!has_news && !is_due) return;
+  if (is_due && ++boot_report_age_ > 2) services_.greeter.forget_alive();
+  const net::BootReport report = services_.greeter.report();
+  const bool to_all = has_news || core_.role() == Role::kLeader;
+  for (NodeId peer : services_.network.peers()) {
+    if (to_all || peer == core_.leader()) services_.network.send_boot_report(peer, report);
+  }
+}
+
+void LiveMember::handle_boot_report(NodeId from, const net::BootReport& report) {
+  const bool is_leader = from == core_.leader();
+  if (is_leader) boot_report_age_ = 0;
+  Status learned = services_.greeter.learn(report, is_leader);
+  if (!learned) services_.poison(learned);
 }
 
 // Who was removed while it was away is told so by any member that it greets. One without a vote would greet nobody
@@ -440,6 +463,7 @@ void LiveMember::fill(NodeStatus& status) const {
     member.is_leader = peer.is_leader && !removed_;
     member.is_self = peer.member.id == core_.self();
     member.match_index = peer.match;
+    member.boot_counter = services_.greeter.boot_counter_of(peer.member.instance);
     const int ticks = peer.ticks_since_contact;
     if (ticks >= 0) member.last_contact_ms = static_cast<int64_t>(ticks) * services_.options.tick_ms;
     if (const std::optional<Place> place = services_.greeter.place_of(peer.member.id)) {

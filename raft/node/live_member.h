@@ -60,6 +60,7 @@ class LiveMember {
   void handle_member_request(net::ConnectionId from, const net::MemberRequest& request) {
     member_desk_.handle(from, request);
   }
+  void handle_boot_report(NodeId from, const net::BootReport& report);
   void handle_member_reply(NodeId from, const net::MemberReply& reply) {
     member_client_.handle_reply(from, reply);
   }
@@ -121,6 +122,7 @@ class LiveMember {
   void read_log(const LogReadRequest& request);
   void installed(const LogStart& start);
   void repaired();
+  void spread_boots();
   void propose_as(Origin origin, Proposal proposal);
   void publish();
   [[nodiscard]] Index report_at() const;
@@ -150,8 +152,9 @@ class LiveMember {
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;
   int leaderless_ticks_ = 0;
-  int silent_ticks_ = 0;  // since a message of any member
-  Index noop_ = 0;        // of the term this node leads
+  int silent_ticks_ = 0;     // since a message of any member
+  int boot_report_age_ = 0;  // of the leader's, in shortest election time-outs
+  Index noop_ = 0;           // of the term this node leads
   uint64_t next_proposal_ = 1;
   std::unordered_map<ProposalId, Origin> origins_;
   uint64_t next_read_ = 1;

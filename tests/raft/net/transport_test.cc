@@ -61,6 +61,7 @@ class End final : public TransportDelegate {
     transport.reply(from, reply);
   }
   void handle_member_reply(NodeId, const MemberReply& reply) override { member_replies.push_back(reply); }
+  void handle_boot_report(NodeId, const BootReport&) override {}
   void handle_link_lost(NodeId) override { lost++; }
 
   void know(const End& other) { transport.set_peer(other.id_, other.address); }
@@ -275,9 +276,10 @@ TEST(Transport, M9_a_member_that_is_not_wanted_any_more_is_told_why) {
   a.know(b);
   a.send_to(b, TimeoutNow{});
   CHECK(eventually([&] { return b.messages.size() == 1; }, {&a.transport, &b.transport}));
-  b.transport.refuse_members([](NodeId) { return Status::ok(); });
-  b.transport.refuse_members(
-      [](NodeId id) { return id == 1 ? Status(Code::kNotFound, "it was removed") : Status::ok(); });
+  b.transport.refuse_members([](const Hello&) { return Status::ok(); });
+  b.transport.refuse_members([](const Hello& hello) {
+    return hello.node_id == 1 ? Status(Code::kNotFound, "it was removed") : Status::ok();
+  });
   CHECK(eventually([&] { return a.lost == 1; }, {&a.transport, &b.transport}));
   CHECK(a.transport.link_failure(2).code() == Code::kNotFound);
 }

@@ -131,3 +131,62 @@ TEST(Greeter, B7_a_node_that_is_no_member_yet_takes_no_part) {
   net::Hello joiner;
   WORKS(greeter->judge_greeting(joiner));
 }
+
+TEST(Greeter, B7_what_another_member_knows_of_a_start_is_believed_also_after_a_restart) {
+  WORKS(greeter->judge_greeting(of_member_2(3, 1)));
+  CHECK(greeter->take_news());
+  WORKS(greeter->learn({{{22, 7, 9, false}}}, false));
+  CHECK(greeter->take_news() && !greeter->take_news());
+  LONGS_EQUAL(7, greeter->boot_counter_of(22));
+  FAILS_WITH(Code::kRefused, "copied or restored directory", greeter->judge_greeting(of_member_2(6, 2)));
+  FAILS_WITH(Code::kRefused, "copied or restored directory", greeter->judge_greeting(of_member_2(7, 2)));
+  // The connection of the start that was the newest before.
+  FAILS_WITH(Code::kRefused, "copied or restored directory", greeter->judge_again(of_member_2(3, 1)));
+  WORKS(greeter->judge_again(of_member_2(7, 9)));
+  // Old news changes nothing.
+  WORKS(greeter->learn({{{22, 5, 5, false}}}, true));
+  LONGS_EQUAL(7, greeter->boot_counter_of(22));
+  settle();
+  begin_life();
+  FAILS_WITH(Code::kRefused, "copied or restored directory", greeter->judge_greeting(of_member_2(6, 2)));
+  const net::BootReport report = greeter->report();
+  LONGS_EQUAL(2, report.starts.size());
+  LONGS_EQUAL(7, report.starts[1].counter);
+}
+
+TEST(Greeter, M13_a_start_is_refused_while_another_process_of_the_member_is_heard) {
+  WORKS(greeter->judge_greeting(of_member_2(3, 1)));
+  bool heard = true;
+  greeter->set_hears(
+      [&](uint64_t instance, uint64_t nonce) { return heard && instance == 22 && nonce == 1; });
+  WORKS(greeter->judge_greeting(of_member_2(3, 1)));
+  FAILS_WITH(Code::kBusy, "runs as another process at this moment",
+             greeter->judge_greeting(of_member_2(4, 2)));
+  // Nor is it believed of somebody who does not lead.
+  WORKS(greeter->learn({{{22, 4, 2, false}}}, false));
+  LONGS_EQUAL(3, greeter->boot_counter_of(22));
+  heard = false;
+  WORKS(greeter->judge_greeting(of_member_2(4, 2)));
+}
+
+TEST(Greeter, M13_whom_the_leader_hears_is_not_replaced_until_its_word_is_old) {
+  WORKS(greeter->learn({{{22, 3, 1, true}}}, true));
+  FAILS_WITH(Code::kBusy, "runs as another process", greeter->judge_greeting(of_member_2(4, 2)));
+  greeter->forget_alive();
+  WORKS(greeter->judge_greeting(of_member_2(4, 2)));
+}
+
+TEST(Greeter, M13_of_two_processes_with_one_start_the_leaders_counts_and_the_other_fails) {
+  WORKS(greeter->judge_greeting(of_member_2(3, 1)));
+  WORKS(greeter->learn({{{22, 3, 2, false}}}, false));
+  WORKS(greeter->judge_greeting(of_member_2(3, 1)));
+  WORKS(greeter->learn({{{22, 3, 2, false}}}, true));
+  FAILS_WITH(Code::kRefused, "copied or restored directory", greeter->judge_greeting(of_member_2(3, 1)));
+  const Identity& own = file->identity();
+  WORKS(greeter->learn({{{own.instance, own.boot_counter, own.boot_nonce, false}}}, true));
+  WORKS(greeter->learn({{{own.instance, own.boot_counter, own.boot_nonce + 1, false}}}, false));
+  FAILS_WITH(Code::kPoisoned, "a copy of its directory was started",
+             greeter->learn({{{own.instance, own.boot_counter, own.boot_nonce + 1, false}}}, true));
+  FAILS_WITH(Code::kPoisoned, "a copy of its directory was started",
+             greeter->learn({{{own.instance, own.boot_counter + 1, 0, false}}}, true));
+}

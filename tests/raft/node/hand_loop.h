@@ -45,7 +45,9 @@ class KeepingNetwork final : public net::Network {
   bool send_forward(NodeId, const net::ForwardRequest&) override { return false; }
   bool send_member_request(NodeId, const net::MemberRequest&) override { return false; }
   void wake(NodeId) override {}
-  void refuse_members(const std::function<Status(NodeId)>&) override {}
+  bool send_boot_report(NodeId, const net::BootReport&) override { return false; }
+  [[nodiscard]] bool hears(uint64_t, uint64_t) const override { return false; }
+  void refuse_members(const std::function<Status(const net::Hello&)>&) override {}
   void reply(net::ConnectionId, const net::JoinReply&) override {}
   void reply(net::ConnectionId, const net::ForwardReply&) override {}
   void reply(net::ConnectionId, const net::MemberReply&) override {}

@@ -217,6 +217,72 @@ TEST(NodeJoin, B7_a_directory_restored_from_a_backup_is_refused_by_its_peers) {
   CHECK(c.node->wait_leader(soon()).code() == Code::kNoQuorum);
 }
 
+// A copy of a node's directory, beside its own.
+static std::string copy_of(const TestNode& original) {
+  const std::string path = original.directory.path() + "/copy";
+  std::filesystem::copy(original.options.directory, path, std::filesystem::copy_options::recursive);
+  return path;
+}
+
+static bool has_problem(const TestNode& node, const std::string& words) {
+  const std::vector<MemberStatus> members = node.node->status().members;
+  return std::any_of(members.begin(), members.end(), [&](const MemberStatus& member) {
+    return member.problem.find(words) != std::string::npos;
+  });
+}
+
+static uint64_t start_of(const TestNode& node, const TestNode& as_seen_by) {
+  for (const MemberStatus& member : as_seen_by.node->status().members) {
+    if (member.member.address == node.options.listen) return member.boot_counter;
+  }
+  return 0;
+}
+
+TEST(NodeJoin, B7_a_copy_is_refused_also_by_a_member_that_never_met_the_original_since) {
+  a.start();
+  a.found();
+  b.start();
+  b.join(a);
+  c.start();
+  c.join(a);
+  CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3; }));
+  c.stop();
+  const std::string copy = copy_of(c);
+  b.kill();
+  for (int i = 0; i < 2; i++) {
+    const uint64_t before = start_of(c, a);
+    c.start();
+    CHECK(eventually([&] { return start_of(c, a) > before; }));
+    c.kill();
+  }
+  b.start();
+  CHECK(eventually([&] { return start_of(c, b) == start_of(c, a); }));
+  a.kill();
+  c.options.directory = copy;
+  c.start();
+  CHECK(eventually([this] { return has_problem(c, "copied or restored directory"); }));
+  // With the vote of the copy there would be a leader.
+  CHECK(eventually([this] { return b.node->standing() == Standing::kLeaderless; }));
+  FAILS_WITH(Code::kNoQuorum, "", b.node->wait_leader(soon()));
+}
+
+TEST(NodeJoin, M13_a_copy_of_a_running_nodes_directory_is_refused_and_the_original_goes_on) {
+  a.start();
+  a.found();
+  b.start();
+  b.join(a);
+  c.start();
+  c.join(a);
+  CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
+  TestNode copy;
+  copy.options.directory = copy_of(c);
+  copy.start();
+  CHECK(eventually([&] { return has_problem(copy, "runs as another process"); }));
+  write_somewhere({&a, &b, &c}, "with the original");
+  CHECK(c.machine->wait_event("applied with the original"));
+  FAILS_WITH(Code::kNoQuorum, "", copy.node->wait_leader(soon()));
+}
+
 TEST(NodeJoin, C10_a_member_without_its_log_must_not_vote_again) {
   a.start();
   a.found();
