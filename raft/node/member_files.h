@@ -27,8 +27,8 @@ struct MemberFiles {
   Index applied = 0;  // the state machine's durable point: replay begins behind it
   // The log is damaged (raft/node/damaged_log.h). `failed`: ok, or why this member takes no part; its log is
   // null then, or ends in front of the damage and cannot be written.
-  Status failed;
-  std::string damage;
+  Status failed{};
+  std::string damage{};
 };
 
 // A member's log, brought into agreement with the state machine.
