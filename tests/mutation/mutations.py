@@ -237,8 +237,12 @@ GREETER = "raft/node/greeter.cc"
 mutation("a member of another cluster is welcome", GREETER,
          "if (hello.cluster_id == identity_.cluster_id) return Status::ok();", "return Status::ok();")
 mutation("another directory may take a member's id", GREETER, "member != nullptr && member->instance != hello.instance", "member == nullptr && false")
-mutation("a directory restored from a backup is welcome", GREETER, "hello.boot_counter < highest || is_other_life", "is_other_life")
-mutation("two copies of one directory are welcome", GREETER, "hello.boot_counter < highest || is_other_life", "hello.boot_counter < highest")
+mutation("a directory restored from a backup is welcome", GREETER, "hello.boot_counter < known.counter || is_other_life", "is_other_life")
+mutation("two copies of one directory are welcome", GREETER, "hello.boot_counter < known.counter || is_other_life", "hello.boot_counter < known.counter")
+mutation("a copy of a running node's directory is welcome", GREETER, "if (runs_elsewhere(hello)) {", "if (false) {")
+mutation("what others know of a member's starts is not believed", GREETER,
+         "if ((is_newer || names_it) && (from_leader", "if (names_it && (from_leader")
+mutation("a process that another one has replaced goes on", GREETER, "if (!from_leader || !is_newer) continue;", "continue;")
 RECEIVER = "raft/node/snapshot_receiver.cc"
 mutation("a broken piece of a snapshot is stored", RECEIVER,
          "codec::checksum(*chunk.data) == chunk.data_checksum &&", "")
