@@ -57,7 +57,11 @@ bool SnapshotReceiver::accept(const Message& message, const SnapshotChunk& chunk
   stream_->idle_ticks = 0;
   const bool is_next = chunk.offset == stream_->taken && !stream_->whole;
   if (is_next && is_sound(chunk)) return take(chunk);
-  acknowledge(message.from, {.stream = stream_->id, .next_offset = stream_->stored});
+  // Asked for the beginning without them, the leader takes it that nothing is held.
+  std::vector<uint64_t> held;
+  if (stream_->stored == 0 && stream_->held) held = *stream_->held;
+  acknowledge(message.from,
+              {.stream = stream_->id, .next_offset = stream_->stored, .held = std::move(held)});
   return false;
 }
 

@@ -138,7 +138,9 @@ void SnapshotSender::handle_ack(const Message& message) {
   // A request for the beginning may be older than what the receiver says it holds.
   if (ack.next_offset > 0 || !ack.held.empty()) stream.answered = true;
   if (ack.installed || ack.failed) return finish(found, ack.installed);
-  if (!ack.held.empty()) stream.held = ack.held;
+  // Asking for the beginning it says what it holds, or begins anew and will say it: what is believed beyond
+  // that would be named for ever, and refused.
+  if (ack.next_offset == 0) stream.held = ack.held;
   if (!may_have_stored(stream, ack.next_offset)) return pump(ack.stream, stream);
   if (ack.next_offset > stream.acknowledged) {
     stream.acknowledged = ack.next_offset;

@@ -213,6 +213,17 @@ TEST(SnapshotReceiver, S3_a_piece_that_it_does_not_hold_cannot_be_named) {
   stored_up_to(kSnapshotPieceBytes);
 }
 
+TEST(SnapshotReceiver, S3_whenever_it_asks_for_the_beginning_it_says_what_it_holds) {
+  arrives(piece(0));
+  arrives(piece(1));
+  start_receiver();
+  SnapshotChunk damaged = flipped(0);
+  arrives(damaged);
+  network.sent.clear();
+  arrives(damaged);
+  CHECK(last_answer().held == (std::vector<uint64_t>{piece(0).data_checksum, piece(1).data_checksum}));
+}
+
 TEST(SnapshotReceiver, S3_the_last_piece_alone_after_a_restart_lets_entries_in_again) {
   arrives(piece(2));
   stored_up_to(0);

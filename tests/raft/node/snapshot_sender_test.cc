@@ -227,6 +227,22 @@ TEST(SnapshotSender, S3_a_piece_that_the_receiver_holds_is_only_named) {
   CHECK_FALSE(chunks()[3].held);
 }
 
+// It lost what it held, or gave it up, and the answer that said so was lost as well.
+TEST(SnapshotSender, S3_a_receiver_that_begins_anew_and_names_nothing_gets_every_piece) {
+  sender.begin(kPeer);
+  step();
+  step();
+  const uint64_t checksum = codec::checksum(ByteView(encode(file)).first(kSnapshotPieceBytes));
+  sender.handle_ack({kPeer, kSelf, core.term(), SnapshotAck{1, 0, false, false, {checksum, checksum}}});
+  all_arrives();
+  acknowledge(kSnapshotPieceBytes);
+  all_arrives();
+  acknowledge(0);
+  all_arrives();
+  LONGS_EQUAL(0, chunks().back().offset);
+  CHECK_FALSE(chunks().back().held);
+}
+
 TEST(SnapshotSender, S2_a_piece_without_answer_is_sent_again_from_the_offset_acknowledged) {
   send_all();
   acknowledge(2 * kSnapshotPieceBytes);
