@@ -1,5 +1,6 @@
 #include "tests/sim/sim_network.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "codec/checksum.h"
@@ -10,6 +11,8 @@ namespace {
 
 // How long it takes a node to see that a connection is gone.
 constexpr Micros kLinkLossAfter = 2 * kSecond;
+// As net::Transport::hears.
+constexpr Micros kHeardFor = 2500 * kMillisecond;
 
 }  // namespace
 
@@ -28,8 +31,12 @@ void SimNetwork::detach(NetworkHost& process) {
   const NodeId gone = process.greeting(0).node_id;
   for (const auto& [id, other] : lives_) {
     NetworkHost* told = other;
-    told->arrive(random_.below(kLinkLossAfter), [told, gone] { told->link_lost(gone); });
+    told->arrive(random_.below(kLinkLossAfter), [this, told, gone, life] {
+      heard_[told->life()].erase(life);
+      told->link_lost(gone);
+    });
   }
+  heard_.erase(life);
   std::erase_if(greeted_, [&](const auto& pair) { return pair.first == life || pair.second == life; });
   std::erase_if(askers_, [&](const auto& item) { return item.second.life == life; });
 }
@@ -119,7 +126,20 @@ void SimNetwork::hand_over(NetworkHost& to, const Parcel& parcel) {
   if (!cut_out || !*cut_out) return lose(parcel.from_life, parcel.expected, parcel.connection != 0);
   const NodeId sender = from->greeting(0).node_id;
   trace_.note(to.host(), "frame", codec::checksum(frame), sender);
+  const net::Hello hello = from->greeting(0);
+  if (sender != 0)
+    heard_[to.life()][parcel.from_life] = {hello.instance, hello.boot_nonce, timeline_.now()};
   to.handle_frame(parcel.connection, sender, **cut_out);
+}
+
+bool SimNetwork::hears(const NetworkHost& host, uint64_t instance, uint64_t boot_nonce) const {
+  const auto heard = heard_.find(host.life());
+  if (heard == heard_.end()) return false;
+  return std::any_of(heard->second.begin(), heard->second.end(), [&](const auto& item) {
+    const Heard& each = item.second;
+    return each.instance == instance && each.boot_nonce == boot_nonce &&
+           timeline_.now() < each.at + kHeardFor;
+  });
 }
 
 bool SimNetwork::greet(NetworkHost& from, NetworkHost& to, NodeId expected) {
@@ -153,10 +173,10 @@ bool SimNetwork::is_connected(const NetworkHost& from, const std::string& addres
   return to != addresses_.end() && greeted_.contains({from.life(), to->second->life()});
 }
 
-void SimNetwork::refuse(NetworkHost& host, const std::function<Status(NodeId)>& judge) {
+void SimNetwork::refuse(NetworkHost& host, const std::function<Status(const net::Hello&)>& judge) {
   for (auto each = greeted_.begin(); each != greeted_.end();) {
     NetworkHost* from = each->second == host.life() ? find(each->first) : nullptr;
-    const Status judged = from == nullptr ? Status::ok() : judge(from->greeting(0).node_id);
+    const Status judged = from == nullptr ? Status::ok() : judge(from->greeting(0));
     if (!judged) {
       const NodeId refusing = host.greeting(0).node_id;
       from->arrive(transit(host.host(), from->host()), [from, refusing, judged] {

@@ -55,7 +55,9 @@ class SimNetwork {
   void send(NetworkHost& from, const std::string& address, NodeId expected, Bytes frame, bool is_request);
   [[nodiscard]] bool is_connected(const NetworkHost& from, const std::string& address) const;
   // Ends the connections of members that `judge` does not want, and tells them why.
-  void refuse(NetworkHost& host, const std::function<Status(NodeId)>& judge);
+  void refuse(NetworkHost& host, const std::function<Status(const net::Hello&)>& judge);
+  // Something of this start of a member arrived within the last few seconds, and its end is not known.
+  [[nodiscard]] bool hears(const NetworkHost& host, uint64_t instance, uint64_t boot_nonce) const;
   // The answer to a request.
   void reply(NetworkHost& from, net::ConnectionId to, Bytes frame);
 
@@ -75,6 +77,11 @@ class SimNetwork {
   struct Asker {
     uint64_t life;
     NodeId asked;  // the member that was asked, or 0
+  };
+  struct Heard {
+    uint64_t instance;
+    uint64_t boot_nonce;
+    Micros at;
   };
   struct Parcel {
     uint64_t from_life;
@@ -105,6 +112,7 @@ class SimNetwork {
   std::map<std::pair<int, int>, Micros> clogged_until_;
   std::set<std::pair<int, int>> cuts_;
   std::set<std::pair<uint64_t, uint64_t>> greeted_;  // lives
+  std::map<uint64_t, std::map<uint64_t, Heard>> heard_;  // who hears, whom: lives
   std::map<net::ConnectionId, Asker> askers_;
   net::ConnectionId next_connection_ = 1;
 };

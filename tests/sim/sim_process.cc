@@ -63,6 +63,7 @@ SimProcess::SimProcess(SimHost& host)
       greeter_(*this, reader_) {
   machine_.set_full_installs(host.shape.full_installs);
   greeter_.set_identity(host.identity, host.address);
+  greeter_.set_hears([this](uint64_t instance, uint64_t nonce) { return hears(instance, nonce); });
   greeter_.set_removed([this](NodeId id) { return member_ && member_->was_removed(id); });
   (void)reader_.start("reader", [](const Status&) {});
   (void)writer_.start();
@@ -181,7 +182,15 @@ bool SimProcess::send_member_request(NodeId to, const net::MemberRequest& reques
   return true;
 }
 
-void SimProcess::refuse_members(const std::function<Status(NodeId)>& judge) {
+bool SimProcess::send_boot_report(NodeId to, const net::BootReport& report) {
+  const auto peer = peers_.find(to);
+  if (poisoned_ || peer == peers_.end() || !host_.world.network.is_connected(*this, peer->second))
+    return false;
+  host_.world.network.send(*this, peer->second, to, net::encode(report), false);
+  return true;
+}
+
+void SimProcess::refuse_members(const std::function<Status(const net::Hello&)>& judge) {
   host_.world.network.refuse(*this, judge);
 }
 
@@ -278,6 +287,9 @@ void SimProcess::handle_frame(net::ConnectionId from, NodeId sender, const net::
   } else if (frame.type == net::FrameType::kMemberReply) {
     const Result<net::MemberReply> reply = net::decode_member_reply(frame.body);
     if (reply) member_->handle_member_reply(sender, *reply);
+  } else if (frame.type == net::FrameType::kBootReport) {
+    const Result<net::BootReport> report = net::decode_boot_report(frame.body);
+    if (report) member_->handle_boot_report(sender, *report);
   }
 }
 

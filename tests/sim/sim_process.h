@@ -32,7 +32,11 @@ class SimProcess final : public Executor, public net::Network, public BootMemory
   void wake(NodeId peer) override;
   bool send_forward(NodeId peer, const net::ForwardRequest& request) override;
   bool send_member_request(NodeId peer, const net::MemberRequest& request) override;
-  void refuse_members(const std::function<Status(NodeId)>& judge) override;
+  bool send_boot_report(NodeId peer, const net::BootReport& report) override;
+  [[nodiscard]] bool hears(uint64_t instance, uint64_t boot_nonce) const override {
+    return host_.world.network.hears(*this, instance, boot_nonce);
+  }
+  void refuse_members(const std::function<Status(const net::Hello&)>& judge) override;
   void reply(net::ConnectionId to, const net::JoinReply& reply) override;
   void reply(net::ConnectionId to, const net::MemberReply& reply) override;
   void reply(net::ConnectionId to, const net::ForwardReply& reply) override;
