@@ -159,6 +159,7 @@ Bytes encode(const BootReport& report) {
     writer.u64(start.counter);
     writer.u64(start.nonce);
     writer.u8(start.is_alive ? 1 : 0);
+    writer.text(start.address);
   }
   return seal_frame(FrameType::kBootReport, std::move(frame));
 }
@@ -266,17 +267,15 @@ Result<MemberReply> decode_member_reply(ByteView body) {
 }
 
 Result<BootReport> decode_boot_report(ByteView body) {
-  constexpr size_t kStartBytes = 25;
   Reader reader(body);
   BootReport report;
-  const uint32_t count = reader.u32();
-  if (reader.remaining() != count * kStartBytes) return malformed("report of starts");
-  for (uint32_t i = 0; i < count; i++) {
-    BootReport::Start start{reader.u64(), reader.u64(), reader.u64(), false};
+  for (uint32_t left = reader.u32(); left > 0 && !reader.failed(); left--) {
+    BootReport::Start start{reader.u64(), reader.u64(), reader.u64()};
     const uint8_t is_alive = reader.u8();
+    start.address = reader.text();
     if (start.instance == 0 || is_alive > 1) return malformed("report of starts");
     start.is_alive = is_alive == 1;
-    report.starts.push_back(start);
+    report.starts.push_back(std::move(start));
   }
   if (!reader.finished()) return malformed("report of starts");
   return report;

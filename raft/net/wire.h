@@ -108,14 +108,15 @@ struct MemberReply {
 };
 
 // The newest start that the sender knows of each member, so that one may refuse a copy of a directory whose
-// original it never met [B7]. Body: u32 count, then per start u64 instance, u64 boot counter, u64 boot nonce, u8
-// is alive (0 or 1).
+// original it never met [B7], and find a member that moved [C3]. Body: u32 count, then per start u64 instance, u64
+// boot counter, u64 boot nonce, u8 is alive (0 or 1), text address.
 struct BootReport {
   struct Start {
     uint64_t instance = 0;
     uint64_t counter = 0;
     uint64_t nonce = 0;     // 0: of an earlier life of the sender, and forgotten
     bool is_alive = false;  // the sender has a connection of this very start, and heard it just now
+    std::string address{};  // as this start said; empty: not known
   };
   std::vector<Start> starts;
 };

@@ -61,9 +61,13 @@ Status Greeter::judge_greeting(const net::Hello& hello) {
     return {Code::kRefused, "member " + std::to_string(hello.expected_id) + " was expected at " + address_ +
                                 ", but this is member " + std::to_string(identity_.node_id)};
   }
-  Status judged = judge_member(hello);
-  if (judged && !hello.address.empty()) heard_addresses_[hello.node_id] = hello.address;
-  return judged;
+  return judge_member(hello);
+}
+
+std::optional<std::string> Greeter::heard_address(const Member& member) const {
+  const auto known = boots_.find(member.instance);
+  if (known == boots_.end() || known->second.address.empty()) return std::nullopt;
+  return known->second.address;
 }
 
 Status Greeter::judge_answer(NodeId peer, const net::Hello& answer) {
@@ -115,7 +119,7 @@ Status Greeter::judge_boot(const net::Hello& hello) {
                              kJoinAnew};
   }
   places_[hello.node_id] = {hello.failure_domain, hello.weight};
-  remember(hello.instance, {hello.boot_counter, hello.boot_nonce});
+  remember(hello.instance, {hello.boot_counter, hello.boot_nonce, hello.address});
   return Status::ok();
 }
 
@@ -152,7 +156,7 @@ Greeter::Boot Greeter::newest(uint64_t instance) const {
 
 void Greeter::remember(uint64_t instance, const Boot& boot) {
   Boot& known = boots_[instance];
-  has_news_ = has_news_ || known.counter != boot.counter || known.nonce != boot.nonce;
+  has_news_ = has_news_ || known != boot;
   known = boot;
   if (boot.counter <= boot_memory_.peer_boot_counter(instance)) return;
   // A failure loses nothing but the memory of this start.
@@ -164,13 +168,14 @@ net::BootReport Greeter::report() const {
   net::BootReport report;
   for (const Member& member : configuration_.members) {
     if (member.instance == identity_.instance) {
-      report.starts.push_back({member.instance, identity_.boot_counter, identity_.boot_nonce, false});
+      report.starts.push_back(
+          {member.instance, identity_.boot_counter, identity_.boot_nonce, false, address_});
       continue;
     }
     const Boot known = newest(member.instance);
     if (member.instance == 0 || known.counter == 0) continue;
     const bool is_alive = known.nonce != 0 && hears_ && hears_(member.instance, known.nonce);
-    report.starts.push_back({member.instance, known.counter, known.nonce, is_alive});
+    report.starts.push_back({member.instance, known.counter, known.nonce, is_alive, known.address});
   }
   return report;
 }
@@ -195,8 +200,10 @@ Status Greeter::learn(const net::BootReport& report, bool from_leader) {
     const bool names_it = start.counter == known.counter && start.nonce != 0 && start.nonce != known.nonce &&
                           (known.nonce == 0 || from_leader);
     const bool is_heard = known.nonce != 0 && hears_ && hears_(start.instance, known.nonce);
-    if ((is_newer || names_it) && (from_leader || !is_heard))
-      remember(start.instance, {start.counter, start.nonce});
+    const bool says_where = start.counter == known.counter && start.nonce == known.nonce &&
+                            known.address.empty() && !start.address.empty();
+    if (says_where || ((is_newer || names_it) && (from_leader || !is_heard)))
+      remember(start.instance, {start.counter, start.nonce, start.address});
     if (from_leader && start.is_alive) alive_[start.instance] = start.nonce;
   }
   return Status::ok();

@@ -6,8 +6,9 @@
 // counters of peers are kept durably by the identity file; the nonces only while this process lives. A start
 // is refused, too, while another process of the same member is heard [M13].
 //
-// Members tell each other which starts they know, so that all refuse a copy of a directory whose original only
-// some have met: each its news at once, everybody the leader and the leader everybody from time to time. Of two
+// Members tell each other which starts they know and where these are, so that all refuse a copy of a directory whose
+// original only some have met, and the leader finds a member that moved and knows no way to it: each its news at
+// once, everybody the leader and the leader everybody from time to time. Of two
 // processes with one identity the leader's opinion counts, and the other one, when it is told, fails. Loop
 // thread; the writes go to the reader.
 #pragma once
@@ -65,13 +66,16 @@ class Greeter {
   // Tells whether a start of a member, by instance and nonce, is heard just now.
   void set_hears(std::function<bool(uint64_t, uint64_t)> hears) { hears_ = std::move(hears); }
 
-  // Where members said in this life that they are: newer than the configuration.
-  [[nodiscard]] const std::map<NodeId, std::string>& heard_addresses() const { return heard_addresses_; }
+  // Where its newest start said that it is: newer than the configuration. Unset: not heard in this life.
+  [[nodiscard]] std::optional<std::string> heard_address(const Member& member) const;
 
  private:
   struct Boot {
     uint64_t counter = 0;
     uint64_t nonce = 0;
+    std::string address{};  // empty: not known
+
+    bool operator==(const Boot&) const = default;
   };
 
   [[nodiscard]] Status judge_cluster(const net::Hello& hello) const;
@@ -96,7 +100,6 @@ class Greeter {
   std::map<uint64_t, uint64_t> alive_;  // by instance: the nonce of the start that the leader hears
   std::function<bool(uint64_t, uint64_t)> hears_;
   bool has_news_ = false;
-  std::map<NodeId, std::string> heard_addresses_;
 };
 
 }  // namespace dqlite::raft

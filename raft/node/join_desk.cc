@@ -74,13 +74,11 @@ void JoinDesk::answer_committed() {
   });
 }
 
-void JoinDesk::announce_moves(const std::map<NodeId, std::string>& heard, const std::string& own_address) {
+void JoinDesk::announce_moves(const Greeter& greeter, const std::string& own_address) {
   if (core_.role() != Role::kLeader) return;
   for (const Member& member : core_.configuration().members) {
-    const auto found = heard.find(member.id);
-    const std::string& now = member.id == core_.self() ? own_address
-                             : found != heard.end()    ? found->second
-                                                       : member.address;
+    const std::string now =
+        member.id == core_.self() ? own_address : greeter.heard_address(member).value_or(member.address);
     if (now.empty() || now == member.address) continue;
     // Refused while another change is under way: the next tick asks again.
     if (core_.change_address(member.id, now)) return;

@@ -20,7 +20,7 @@ class JoinDesk {
   // Once per turn: answers who can be answered.
   void answer_committed();
   // Members that say of themselves that they are elsewhere, this one included: one at a time.
-  void announce_moves(const std::map<NodeId, std::string>& heard, const std::string& own_address);
+  void announce_moves(const Greeter& greeter, const std::string& own_address);
 
  private:
   struct Waiting {

@@ -150,7 +150,7 @@ void LiveMember::tick() {
   if (has_leavers_) keep_links();
   if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
   spread_boots();
-  desk_.announce_moves(services_.greeter.heard_addresses(), own_address_);
+  desk_.announce_moves(services_.greeter, own_address_);
 }
 
 void LiveMember::soon() {
@@ -246,15 +246,18 @@ void LiveMember::process_configuration() {
   const Member* own = configuration.find(core_.self());
   services_.published.has_its_role.store(own != nullptr &&
                                          (own->role == MemberRole::kVoter || !own->promote));
-  for (const Member& member : configuration.members) {
-    if (member.id == core_.self()) continue;
-    const auto heard = services_.greeter.heard_addresses().find(member.id);
-    const bool moved = heard != services_.greeter.heard_addresses().end();
-    Result<net::Address> address = net::parse_address(moved ? heard->second : member.address);
-    if (address) services_.network.set_peer(member.id, *address);
-  }
+  link_members();
   // A node that was removed, or does not know its cluster yet, goes on answering whoever talks to it.
   has_leavers_ = configuration.find(core_.self()) != nullptr;
+}
+
+void LiveMember::link_members() {
+  for (const Member& member : core_.configuration().members) {
+    if (member.id == core_.self()) continue;
+    const std::string text = services_.greeter.heard_address(member).value_or(member.address);
+    Result<net::Address> address = net::parse_address(text);
+    if (address) services_.network.set_peer(member.id, *address);
+  }
 }
 
 // Who was removed is to learn it from the leader, and then has no link any more. Who is only missing in this node's
@@ -299,7 +302,8 @@ void LiveMember::handle_boot_report(NodeId from, const net::BootReport& report) 
   const bool is_leader = from == core_.leader();
   if (is_leader) boot_report_age_ = 0;
   Status learned = services_.greeter.learn(report, is_leader);
-  if (!learned) services_.poison(learned);
+  if (!learned) return services_.poison(learned);
+  link_members();
 }
 
 // Who was removed while it was away is told so by any member that it greets. One without a vote would greet nobody

@@ -122,6 +122,7 @@ class LiveMember {
   void read_log(const LogReadRequest& request);
   void installed(const LogStart& start);
   void repaired();
+  void link_members();
   void spread_boots();
   void propose_as(Origin origin, Proposal proposal);
   void publish();

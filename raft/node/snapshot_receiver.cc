@@ -60,8 +60,7 @@ bool SnapshotReceiver::accept(const Message& message, const SnapshotChunk& chunk
   // Asked for the beginning without them, the leader takes it that nothing is held.
   std::vector<uint64_t> held;
   if (stream_->stored == 0 && stream_->held) held = *stream_->held;
-  acknowledge(message.from,
-              {.stream = stream_->id, .next_offset = stream_->stored, .held = std::move(held)});
+  acknowledge(message.from, {.stream = stream_->id, .next_offset = stream_->stored, .held = std::move(held)});
   return false;
 }
 

@@ -127,8 +127,7 @@ void SimNetwork::hand_over(NetworkHost& to, const Parcel& parcel) {
   const NodeId sender = from->greeting(0).node_id;
   trace_.note(to.host(), "frame", codec::checksum(frame), sender);
   const net::Hello hello = from->greeting(0);
-  if (sender != 0)
-    heard_[to.life()][parcel.from_life] = {hello.instance, hello.boot_nonce, timeline_.now()};
+  if (sender != 0) heard_[to.life()][parcel.from_life] = {hello.instance, hello.boot_nonce, timeline_.now()};
   to.handle_frame(parcel.connection, sender, **cut_out);
 }
 

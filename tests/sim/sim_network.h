@@ -111,7 +111,7 @@ class SimNetwork {
   std::map<std::pair<int, int>, Micros> last_arrival_;
   std::map<std::pair<int, int>, Micros> clogged_until_;
   std::set<std::pair<int, int>> cuts_;
-  std::set<std::pair<uint64_t, uint64_t>> greeted_;  // lives
+  std::set<std::pair<uint64_t, uint64_t>> greeted_;      // lives
   std::map<uint64_t, std::map<uint64_t, Heard>> heard_;  // who hears, whom: lives
   std::map<net::ConnectionId, Asker> askers_;
   net::ConnectionId next_connection_ = 1;

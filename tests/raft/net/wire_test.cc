@@ -90,7 +90,7 @@ std::vector<Sample> all_samples() {
        [](ByteView b) { return decode_member_request(b).status(); }});
   samples.push_back({body_of(encode(MemberReply{5, {Code::kBusy, "later"}, 8, 9, "b:2", 3})),
                      [](ByteView b) { return decode_member_reply(b).status(); }});
-  samples.push_back({body_of(encode(BootReport{{{5, 6, 7, true}, {8, 9, 0, false}}})),
+  samples.push_back({body_of(encode(BootReport{{{5, 6, 7, true, "a:1"}, {8, 9, 0, false}}})),
                      [](ByteView b) { return decode_boot_report(b).status(); }});
   for (const Message& each : all_messages()) {
     samples.push_back({body_of(encode(each)), [](ByteView b) { return decode_message(b).status(); }});
@@ -177,13 +177,15 @@ TEST(Wire, a_request_to_change_the_members_and_its_answer_keep_each_field) {
 
 TEST(Wire, B7_a_report_of_starts_keeps_each_field) {
   const Result<BootReport> report =
-      decode_boot_report(body_of(encode(BootReport{{{5, 6, 7, true}, {8, 9, 0, false}}})));
+      decode_boot_report(body_of(encode(BootReport{{{5, 6, 7, true}, {8, 9, 0, false, "a:1"}}})));
   LONGS_EQUAL(2, report->starts.size());
   LONGS_EQUAL(5, report->starts[0].instance);
   LONGS_EQUAL(6, report->starts[0].counter);
   LONGS_EQUAL(7, report->starts[0].nonce);
   CHECK(report->starts[0].is_alive && !report->starts[1].is_alive);
   LONGS_EQUAL(8, report->starts[1].instance);
+  STRCMP_EQUAL("", report->starts[0].address.c_str());
+  STRCMP_EQUAL("a:1", report->starts[1].address.c_str());
 }
 
 TEST(Wire, an_unknown_action_or_role_is_refused) {

@@ -38,6 +38,9 @@ TEST_GROUP(Greeter) {
                              {2, 22, "there:2", MemberRole::kVoter, false}};
     greeter->set_configuration(configuration);
   }
+  static Member member_2() {
+    return {2, 22, "there:2", MemberRole::kVoter, false};
+  }
   static net::Hello of_member_2(uint64_t counter = 1, uint64_t nonce = 1) {
     net::Hello hello;
     hello.cluster_id = {5, 5};
@@ -61,7 +64,22 @@ TEST(Greeter, a_member_is_welcome_and_its_address_remembered) {
   net::Hello hello = of_member_2();
   hello.address = "moved:3";
   WORKS(greeter->judge_greeting(hello));
-  STRCMP_EQUAL("moved:3", greeter->heard_addresses().at(2).c_str());
+  STRCMP_EQUAL("moved:3", greeter->heard_address(member_2())->c_str());
+}
+
+TEST(Greeter, C3_what_another_member_heard_of_where_a_member_is_now_is_believed) {
+  CHECK_FALSE(greeter->heard_address(member_2()).has_value());
+  WORKS(greeter->learn({{{22, 7, 9, false, "moved:3"}}}, false));
+  STRCMP_EQUAL("moved:3", greeter->heard_address(member_2())->c_str());
+  CHECK(greeter->take_news());
+  STRCMP_EQUAL("moved:3", greeter->report().starts[1].address.c_str());
+  // Of an earlier start, it is old; of the next, nobody has said it yet.
+  WORKS(greeter->learn({{{22, 6, 8, false, "there:2"}}}, false));
+  STRCMP_EQUAL("moved:3", greeter->heard_address(member_2())->c_str());
+  WORKS(greeter->learn({{{22, 8, 10, false}}}, false));
+  CHECK_FALSE(greeter->heard_address(member_2()).has_value());
+  WORKS(greeter->learn({{{22, 8, 10, false, "again:4"}}}, false));
+  STRCMP_EQUAL("again:4", greeter->heard_address(member_2())->c_str());
 }
 
 TEST(Greeter, one_who_is_not_in_the_configuration_yet_is_welcome) {
