@@ -249,12 +249,14 @@ void Simulation::change_members(Fault fault, SimHost& asked, Random& random) {
   const bool loses_vote = fault == Fault::kRemoveMember || change.role != MemberRole::kVoter;
   if (loses_vote && member.role == MemberRole::kVoter && !may_lose_vote(member.id)) return;
   if (fault == Fault::kRemoveMember && members.size() < 2) return;
+  if (loses_vote) vote_is_lost_until_ = cluster_.world.timeline.now() + kStillUnderWay;
   cluster_.world.counters[fault == Fault::kRemoveMember ? Count::kRemovals : Count::kRoleChanges]++;
   asked.process()->change_members(change, random.below(3 * kSecond));
 }
 
 // One at a time, and only of three voters or more: a standby with a damaged log may be made a voter, too.
 bool Simulation::may_be_damaged() {
+  if (cluster_.world.timeline.now() < vote_is_lost_until_) return false;
   for (const auto& [number, each] : cluster_.hosts()) {
     if (each->is_damaged()) return false;
     // Nobody knows what configuration a host that is down may come back with.

@@ -59,6 +59,7 @@ class Simulation {
   Random client_random_;
   std::array<Random, kFaults> randoms_;
   bool is_calm_ = false;
+  Micros vote_is_lost_until_ = 0;  // a voter may be on its way out
 };
 
 }  // namespace dqlite::raft::sim
