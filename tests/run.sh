@@ -142,7 +142,7 @@ step build   quick "build with gcc, warnings are errors"                       b
 step unit    quick "unit tests"                                                unit_tests build
 step names   quick "every test that SCENARIOS.md names exists"                 tests/lib/scenarios.py
 step sql     quick "scripts for the sqlite3 shell"                             sql-tests/run.py
-step sim     full  "whole nodes in virtual time, $sim_seeds seeds"                    tests/sim/run --seeds $sim_seeds
+step sim     full  "whole nodes in virtual time, $sim_seeds seeds"              tests/sim/run --seeds $sim_seeds
 step format  full  "clang-format"                                              check_format
 step example full  "examples/cluster.sh, twice in a row"                       example
 step process full  "real processes: kill -9, fork, hand-over, the library"      tests/process/run.py --rounds $rounds

@@ -241,11 +241,14 @@ mutation("a directory restored from a backup is welcome", GREETER, "hello.boot_c
 mutation("two copies of one directory are welcome", GREETER, "hello.boot_counter < known.counter || is_other_life", "hello.boot_counter < known.counter")
 mutation("a copy of a running node's directory is welcome", GREETER, "if (runs_elsewhere(hello)) {", "if (false) {")
 mutation("what others know of a member's starts is not believed", GREETER,
-         "if ((is_newer || names_it) && (from_leader", "if (names_it && (from_leader")
+         "((is_newer || names_it) && (from_leader", "(names_it && (from_leader")
+mutation("where others heard that a member is now is not believed", GREETER, "if (says_where || (", "if ((")
 mutation("a process that another one has replaced goes on", GREETER, "if (!from_leader || !is_newer) continue;", "continue;")
 RECEIVER = "raft/node/snapshot_receiver.cc"
 mutation("a broken piece of a snapshot is stored", RECEIVER,
          "codec::checksum(*chunk.data) == chunk.data_checksum &&", "")
+mutation("a receiver that asks for the beginning keeps what it holds to itself", RECEIVER,
+         "if (stream_->stored == 0 && stream_->held)", "if (false)")
 mutation("a snapshot is installed whatever its checksum", RECEIVER,
          "stream.taken != stream.total || stream.chain != chunk.total_checksum", "stream.taken != stream.total")
 mutation("a piece out of order is stored", RECEIVER, "chunk.offset == stream_->taken && !stream_->whole", "!stream_->whole")
@@ -254,5 +257,7 @@ mutation("a piece of a snapshot counts as held though it is not", RECEIVER, "(*s
 SENDER = "raft/node/snapshot_sender.cc"
 mutation("a deposed leader sends snapshot pieces", SENDER,
          "core_.role() == Role::kLeader && core_.term() == stream.term", "stream.term != 0")
+mutation("a piece is named that the receiver does not hold any more", SENDER,
+         "if (ack.next_offset == 0) stream.held = ack.held;", "if (!ack.held.empty()) stream.held = ack.held;")
 mutation("a lost piece of a snapshot is not sent again", SENDER,
          "    stream.next =\n        stream.acknowledged < stream.total ? stream.acknowledged : begin_of_last_piece(stream.total);\n", "")
