@@ -30,7 +30,10 @@ struct NodeOptions {
   std::string listen;     // host:port; empty: a cluster of one without network
   int tick_ms = 50;
   int heartbeat_ticks = 2;
-  int election_ticks = 20;
+  // The shortest election time-out; the longest is twice that. A member may stand still for as long, less a
+  // heartbeat, without losing its leader.
+  int election_ticks = 10;
+  int disk_patience_ticks = 20;  // how long a leader's write may take before it falls silent
   // How many voters and standbys this node keeps while it leads, and where it runs: the voters are spread over the
   // failure domains, and those of low weight come first. See raft/core/role_keeper.h.
   RoleTargets roles{};

@@ -53,7 +53,7 @@ void Core::State::broadcast_heartbeats() {
 // others elect one whose disk works.
 bool Core::State::disk_hangs() const {
   const std::optional<uint64_t> oldest = storage.oldest_tick();
-  return oldest && now - *oldest > static_cast<uint64_t>(options.election_ticks);
+  return oldest && now - *oldest > static_cast<uint64_t>(options.disk_patience_ticks);
 }
 
 EntryId Core::State::append_as_leader(EntryKind kind, SharedBytes payload) {

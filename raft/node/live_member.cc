@@ -27,6 +27,7 @@ CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
   result.first_question = identity.boot_nonce;
   result.heartbeat_ticks = options.heartbeat_ticks;
   result.election_ticks = options.election_ticks;
+  result.disk_patience_ticks = options.disk_patience_ticks;
   result.max_voters = options.roles.voters;
   return result;
 }

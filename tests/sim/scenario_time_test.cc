@@ -23,6 +23,21 @@ TEST(SimClocks, C1_pause_leader_60s) {
   check_acked_writes();
 }
 
+// What the defaults promise: with heartbeats each 100 ms, nobody looks for another leader before 500 ms.
+TEST(SimClocks, C1_a_pause_of_a_third_of_a_second_changes_no_leader) {
+  cluster.form(3);
+  const Term term = cluster.leader()->process()->core().term();
+  for (int round = 0; round < 10; round++) {
+    for (auto& [number, host] : cluster.hosts()) {
+      host->pause();
+      cluster.run_for(350 * kMillisecond);
+      host->resume();
+      cluster.run_for(200 * kMillisecond);
+    }
+  }
+  LONGS_EQUAL(term, cluster.leader()->process()->core().term());
+}
+
 TEST(SimClocks, C2_pause_majority) {
   cluster.form(5);
   CHECK(cluster.write(10));

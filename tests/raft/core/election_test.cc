@@ -354,6 +354,18 @@ TEST(Election, R15_a_leader_with_a_hung_disk_falls_silent_and_another_one_leads)
   CHECK(cluster.core(1).role() != Role::kLeader);
 }
 
+TEST(Election, R15_a_leader_whose_disk_takes_longer_than_an_election_goes_on) {
+  Cluster cluster(3);
+  cluster.set_options([](CoreOptions& options) { options.disk_patience_ticks = 100; });
+  cluster.elect(1);
+  cluster.member(1).disk_held = true;
+  cluster.propose(1, "a");
+  cluster.tick_all(90);
+  CHECK_EQUAL(1, cluster.leader());
+  cluster.tick_all(100);
+  CHECK(cluster.leader() != 1);
+}
+
 TEST(Election, M9_a_removed_member_does_not_campaign_once_it_knows) {
   Cluster cluster(3, 100);
   cluster.elect(1);
