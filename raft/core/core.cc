@@ -82,6 +82,7 @@ void Core::State::step(const Message& message) {
   if (const auto* response = std::get_if<ReadResponse>(&message.body)) handle_read_response(*response);
   if (std::holds_alternative<SnapshotAck>(message.body)) {
     if (auto peer = peers.find(message.from); peer != peers.end()) note_contact(peer->second);
+    progress_at = now;
     out.snapshot_acks.push_back(message);
   }
 }
@@ -126,7 +127,10 @@ void Core::State::persisted(uint64_t token) {
   if (fault) return;
   storage.persisted(token);
   if (role == Role::kCandidate) count_votes();
-  if (role == Role::kLeader) advance_commit();
+  if (role == Role::kLeader) {
+    progress_at = now;
+    advance_commit();
+  }
   evict_handed_out();
 }
 
@@ -199,6 +203,7 @@ void Core::heard_from(NodeId peer) {
   if (s.fault || peer == 0) return;
   if (s.role == Role::kLeader) {
     if (auto found = s.peers.find(peer); found != s.peers.end()) s.note_contact(found->second);
+    s.progress_at = s.now;
   } else if (peer == s.leader) {
     s.leader_heard_at = s.now;
     s.reset_election_timer();

@@ -42,6 +42,9 @@ struct CoreOptions {
   int election_ticks = 20;                   // the shortest time-out; the longest is just under twice that
   // A leader whose disk has not finished a write for longer falls silent, so that another one can lead.
   int disk_patience_ticks = 20;
+  // A leader that has entries to commit and has made no step towards it for so many of the shortest election
+  // time-outs steps down: others may be better placed.
+  int stall_timeouts = 20;
   size_t max_message_bytes = 1 << 20;        // entries of one AppendRequest; a single larger entry goes alone
   size_t max_inflight_messages = 64;         // per follower
   size_t max_inflight_bytes = 16 << 20;      // per follower

@@ -83,6 +83,7 @@ struct Core::State {
   void check_quorum();
   void broadcast_heartbeats();
   [[nodiscard]] bool disk_hangs() const;
+  [[nodiscard]] bool is_stalled();
   EntryId append_as_leader(EntryKind kind, SharedBytes payload);
   void advance_commit();
   void leave_if_removed();
@@ -178,6 +179,7 @@ struct Core::State {
   Index noop = 0;
   uint64_t quorum_checked_at = 0;
   uint64_t heartbeat_at = 0;
+  uint64_t progress_at = 0;  // when an entry was last stored anywhere, or nothing waited to be
   size_t uncommitted_bytes = 0;
   StreamFence fence;
   ReadRounds reads;

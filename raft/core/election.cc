@@ -154,7 +154,7 @@ void Core::State::become_leader() {
   leader = options.self;
   votes.clear();
   peers.clear();
-  quorum_checked_at = heartbeat_at = now;
+  quorum_checked_at = heartbeat_at = progress_at = now;
   uncommitted_bytes = 0;
   sync_peers();
   noop = log.last_index() + 1;

@@ -26,7 +26,14 @@ void Core::State::check_quorum() {
     return id == options.self || (peer != peers.end() && peer->second.active);
   });
   for (auto& [id, peer] : peers) peer.active = false;
-  if (!alive) become_follower(term, 0);
+  if (!alive || is_stalled()) become_follower(term, 0);
+}
+
+// Followers with a hung disk answer heartbeats, so a quorum is no proof that anything can be committed [C13].
+bool Core::State::is_stalled() {
+  if (commit == log.last_index()) progress_at = now;
+  return now - progress_at >
+         static_cast<uint64_t>(options.stall_timeouts) * static_cast<uint64_t>(options.election_ticks);
 }
 
 void Core::State::broadcast_heartbeats() {

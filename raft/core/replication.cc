@@ -182,6 +182,7 @@ void Core::State::handle_append_response(const Message& message, const AppendRes
   }
   note_catch_up(peer);
   if (!news) return;
+  progress_at = now;
   if (transfer && transfer->target == message.from) maybe_send_timeout_now();
   advance_commit();  // may end this leadership: `peer` is gone then
 }

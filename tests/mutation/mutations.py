@@ -140,6 +140,7 @@ mutation("proposals without a limit", PROPOSALS,
 TRANSFER = "raft/core/transfer.cc"
 mutation("leadership goes to one that lacks entries", TRANSFER,
          "peer != peers.end() && peer->second.match == log.last_index()", "peer != peers.end()")
+mutation("a leader that commits nothing goes on for ever", "raft/core/leader.cc", "if (!alive || is_stalled())", "if (!alive)")
 mutation("a transfer never ends", TRANSFER, "static_cast<uint64_t>(options.election_ticks)) return;",
          "static_cast<uint64_t>(options.election_ticks) * 1000) return;")
 mutation("leadership goes to one that does not vote", TRANSFER, "  if (!configuration().is_voter(target)) {", "  if (false) {")

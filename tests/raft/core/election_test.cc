@@ -366,6 +366,36 @@ TEST(Election, R15_a_leader_whose_disk_takes_longer_than_an_election_goes_on) {
   CHECK(cluster.leader() != 1);
 }
 
+// The followers answer heartbeats, and their disks hang: the leader has its quorum and commits nothing.
+TEST(Election, C13_a_leader_that_commits_nothing_steps_down) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  const Term term = cluster.core(1).term();
+  cluster.member(2).disk_held = cluster.member(3).disk_held = true;
+  cluster.tick_all(1000);  // nothing waits
+  CHECK_EQUAL(term, cluster.core(1).term());
+  CHECK_EQUAL(1, cluster.leader());
+  cluster.propose(1, "a");
+  cluster.tick_all(100);
+  CHECK_EQUAL(1, cluster.leader());
+  cluster.tick_all(400);
+  CHECK(cluster.core(1).role() != Role::kLeader || cluster.core(1).term() > term);
+}
+
+TEST(Election, C13_a_leader_whose_followers_store_a_little_from_time_to_time_goes_on) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  const Term term = cluster.core(1).term();
+  cluster.member(2).disk_held = cluster.member(3).disk_held = true;
+  cluster.propose(1, "a");
+  for (int i = 0; i < 10; i++) {
+    cluster.tick_all(100);
+    cluster.core(1).heard_from(2);  // a part of something long
+  }
+  CHECK_EQUAL(term, cluster.core(1).term());
+  CHECK(cluster.core(1).role() == Role::kLeader);
+}
+
 TEST(Election, M9_a_removed_member_does_not_campaign_once_it_knows) {
   Cluster cluster(3, 100);
   cluster.elect(1);
