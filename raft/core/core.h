@@ -39,7 +39,7 @@ struct CoreOptions {
   NodeId self = 0;
   uint64_t seed = 1;  // of the election time-outs
   int heartbeat_ticks = 2;
-  int election_ticks = 20;                   // the shortest time-out; the longest is just under twice that
+  int election_ticks = 20;  // the shortest time-out; the longest is just under twice that
   // A leader whose disk has not finished a write for longer falls silent, so that another one can lead.
   int disk_patience_ticks = 20;
   // A leader that has entries to commit and has made no step towards it for so many of the shortest election
@@ -51,6 +51,8 @@ struct CoreOptions {
   size_t max_uncommitted_bytes = 512 << 20;  // proposals beyond are refused at admission
   // Joiners get a vote by themselves while there are fewer voters.
   size_t max_voters = std::numeric_limits<size_t>::max();
+  // The second voter comes only together with a third: of two voters either one stops the cluster [C1].
+  bool avoids_two_voters = false;
   // A follower learns what is committed with the next entries, a heartbeat or `tell_commit`; else by a
   // message of its own at once, which costs each commit a second round of messages.
   bool waits_to_tell_commit = false;

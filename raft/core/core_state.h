@@ -119,6 +119,8 @@ struct Core::State {
   [[nodiscard]] bool is_caught_up(NodeId id) const;
   void maybe_promote();
   [[nodiscard]] bool wants_voter() const;
+  [[nodiscard]] bool would_be_second() const;
+  [[nodiscard]] bool is_ready_to_vote(const Member& member) const;
 
   // --- read_index.cc ---
   void read(uint64_t id, Term in_term);

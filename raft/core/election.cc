@@ -99,7 +99,10 @@ void Core::State::tick_follower() {
     if (may_campaign_now()) campaign(false);
     return;
   }
-  if (now - election_began_at >= election_timeout && may_campaign_now()) campaign_pre_vote();
+  if (now - election_began_at < election_timeout) return;
+  if (may_campaign_now()) return campaign_pre_vote();
+  // Whoever asks it for the leader is not to be sent to one that is gone.
+  if (leader != 0) become_follower(term, 0);
 }
 
 void Core::State::campaign_pre_vote() {

@@ -85,7 +85,14 @@ Result<Index> Core::State::add_member(uint64_t instance, const std::string& addr
     }
   }
   Configuration next = configuration();
-  next.members.push_back({log.last_index() + 1, instance, address, MemberRole::kStandby, wants_voter()});
+  bool promote = wants_voter();
+  if (promote && would_be_second()) {
+    const auto waits = std::find_if(next.members.begin(), next.members.end(),
+                                    [this](const Member& member) { return is_ready_to_vote(member); });
+    promote = waits != next.members.end();
+    if (promote) waits->promote = true;
+  }
+  next.members.push_back({log.last_index() + 1, instance, address, MemberRole::kStandby, promote});
   return change_configuration(std::move(next));
 }
 
@@ -143,6 +150,16 @@ bool Core::State::wants_voter() const {
   return static_cast<size_t>(voting) < options.max_voters;
 }
 
+bool Core::State::would_be_second() const {
+  return options.avoids_two_voters && options.max_voters > 2 && configuration().voter_count() == 1;
+}
+
+bool Core::State::is_ready_to_vote(const Member& member) const {
+  const auto peer = peers.find(member.id);
+  return member.role == MemberRole::kStandby && !member.pinned && is_caught_up(member.id) &&
+         peer != peers.end() && is_in_contact(peer->second);
+}
+
 // Rounds (dissertation 4.2.1): a round ends when the follower has what the log held when the round began. One
 // that took less than an election time-out shows that the follower keeps up, and would not hold up commits as
 // a voter.
@@ -164,10 +181,15 @@ bool Core::State::is_caught_up(NodeId id) const {
 
 void Core::State::maybe_promote() {
   if (!may_change_membership()) return;
-  for (const Member& member : configuration().members) {
+  const auto& members = configuration().members;
+  const auto ready = std::count_if(members.begin(), members.end(), [this](const Member& member) {
+    return member.promote && is_ready_to_vote(member);
+  });
+  for (const Member& member : members) {
     if (member.role != MemberRole::kStandby || !member.promote || !is_caught_up(member.id)) continue;
     // Another one may have become a voter in its place meanwhile.
     if (!member.pinned && configuration().voter_count() >= options.max_voters) continue;
+    if (!member.pinned && would_be_second() && ready < 2) continue;
     Configuration next = configuration();
     find(next, member.id)->role = MemberRole::kVoter;
     find(next, member.id)->promote = false;

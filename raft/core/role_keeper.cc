@@ -85,14 +85,16 @@ class Keeper {
     const Which ready = [](const KeptMember& each) {
       return has_role(each, MemberRole::kStandby) && each.answers && each.is_caught_up && !each.member.pinned;
     };
-    if (const KeptMember* best = best_of(ready)) {
+    const size_t voters = count([](const KeptMember& each) { return has_role(each, MemberRole::kVoter); });
+    const size_t together = voters == 1 && targets_.voters > 2 ? 2 : 1;
+    if (count(ready) >= together) {
       if (!stays_majority(1, 1)) return std::nullopt;
-      return RoleChange{best->member.id, MemberRole::kVoter};
+      return RoleChange{best_of(ready)->member.id, MemberRole::kVoter};
     }
     const Which coming = [](const KeptMember& each) {
       return has_role(each, MemberRole::kStandby) && each.answers && !each.member.pinned;
     };
-    if (count(coming) > 0) return std::nullopt;
+    if (count(coming) >= together) return std::nullopt;
     return wake_spare();
   }
   [[nodiscard]] std::optional<RoleChange> wake_spare() const {

@@ -5,7 +5,8 @@
 // has the log:
 //   1. without a majority of answering voters: nothing
 //   2. fewer voters than wanted that are not silent: the best ready standby becomes one; where no standby answers,
-//      the best spare becomes a standby first
+//      the best spare becomes a standby first. Of three wanted, a second only if a third is ready, too: two voters
+//      would stop whenever either does [C1]
 //   3. enough voters without the silent ones: a silent one becomes a standby
 //   4. more voters than wanted: the worst becomes a standby, but not the leader
 //   5. then the standbys: too many, and the worst becomes a spare; too few, and the best spare a standby

@@ -29,6 +29,7 @@ CoreOptions core_options(const NodeOptions& options, const Identity& identity) {
   result.election_ticks = options.election_ticks;
   result.disk_patience_ticks = options.disk_patience_ticks;
   result.max_voters = options.roles.voters;
+  result.avoids_two_voters = true;
   return result;
 }
 
@@ -312,7 +313,7 @@ void LiveMember::handle_boot_report(NodeId from, const net::BootReport& report) 
 void LiveMember::look_for_removal() {
   if (removed_) return;
   leaderless_ticks_ = core_.leader() == 0 ? leaderless_ticks_ + 1 : 0;
-  // One without a vote believes in its last leader, whatever comes, and the next one may seek it where it was [C3].
+  // One without a vote does not look for the next leader, which may seek it where it was [C3].
   silent_ticks_ = core_.role() == Role::kLeader ? 0 : silent_ticks_ + 1;
   const auto is_due = [&](int ticks) { return ticks > 0 && ticks % services_.options.election_ticks == 0; };
   const bool greets = is_due(leaderless_ticks_) || is_due(silent_ticks_);
@@ -451,6 +452,19 @@ bool LiveMember::has_address(const std::string& address) const {
                      [&](const auto& member) { return member.address == address; });
 }
 
+std::string LiveMember::problem_of(const Member& member) const {
+  if (member.id == core_.self() && !damage_.empty()) return damage_;
+  const Status refused = services_.network.link_refusal(member.id);
+  if (!refused) return refused.sentence();
+  const Configuration& configuration = core_.configuration();
+  const bool is_second = configuration.members.size() == 2 && configuration.voter_count() == 1 &&
+                         services_.options.roles.voters > 2;
+  if (!is_second || member.role != MemberRole::kStandby || member.pinned || member.promote) return {};
+  return "has no vote until a third member has joined: of two voters either one would stop the cluster. "
+         "dqlite_role(" +
+         std::to_string(member.id) + ", 'voter') gives it one all the same";
+}
+
 void LiveMember::fill(NodeStatus& status) const {
   status.term = core_.term();
   status.leader = removed_ ? 0 : core_.leader();
@@ -475,9 +489,7 @@ void LiveMember::fill(NodeStatus& status) const {
       member.failure_domain = place->failure_domain;
       member.weight = place->weight;
     }
-    const Status refused = services_.network.link_refusal(peer.member.id);
-    if (!refused) member.problem = refused.sentence();
-    if (member.is_self) member.problem = damage_;
+    member.problem = problem_of(peer.member);
     if (!removed_ || !member.is_self) status.members.push_back(std::move(member));
   }
   if (!removed_) return;

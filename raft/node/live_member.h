@@ -122,6 +122,7 @@ class LiveMember {
   void read_log(const LogReadRequest& request);
   void installed(const LogStart& start);
   void repaired();
+  [[nodiscard]] std::string problem_of(const Member& member) const;
   void link_members();
   void spread_boots();
   void propose_as(Origin origin, Proposal proposal);

@@ -141,6 +141,11 @@ TRANSFER = "raft/core/transfer.cc"
 mutation("leadership goes to one that lacks entries", TRANSFER,
          "peer != peers.end() && peer->second.match == log.last_index()", "peer != peers.end()")
 mutation("a leader that commits nothing goes on for ever", "raft/core/leader.cc", "if (!alive || is_stalled())", "if (!alive)")
+mutation("the second member votes alone", "raft/core/membership.cc", "if (promote && would_be_second()) {", "if (false) {")
+mutation("the keeper gives the second member its vote alone", "raft/core/role_keeper.cc",
+         "voters == 1 && targets_.voters > 2 ? 2 : 1", "1")
+mutation("a standby believes in a leader that is gone", "raft/core/election.cc",
+         "if (leader != 0) become_follower(term, 0);", "")
 mutation("a transfer never ends", TRANSFER, "static_cast<uint64_t>(options.election_ticks)) return;",
          "static_cast<uint64_t>(options.election_ticks) * 1000) return;")
 mutation("leadership goes to one that does not vote", TRANSFER, "  if (!configuration().is_voter(target)) {", "  if (false) {")

@@ -11,6 +11,8 @@ NAMES = ("n1", "n2", "n3")
 
 
 class CrashTest(ScratchTest):
+    LONGEST_S = 3600  # with 200 rounds
+
     def setUp(self):
         super().setUp()
         self.ports = {name: free_port() for name in NAMES}

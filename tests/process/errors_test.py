@@ -16,9 +16,7 @@ class ErrorsTest(ScratchTest):
     def second_voter(self, port, join):
         process = self.start("""
 node = connect(sys.argv[1])
-while not node.execute("SELECT count(*) FROM dqlite_cluster WHERE is_self AND role = 'voter'").fetchone()[0]:
-    time.sleep(0.01)
-print("voter", flush=True)
+print(node.execute("SELECT dqlite_role(id, 'voter') FROM dqlite_cluster WHERE is_self").fetchone()[0], flush=True)
 for line in sys.stdin:
     code, sentence = refusal(node, line)
     print(code, sentence, flush=True)

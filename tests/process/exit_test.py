@@ -15,12 +15,10 @@ class ExitTest(ScratchTest):
             (self.directory / name).mkdir()
 
     def member(self, name, port, join):
-        """A process that is a voter, or becomes one, and waits for a line before it ends in order."""
+        """A process that is made a voter and waits for a line before it ends in order."""
         process = self.start("""
 node = connect(sys.argv[1])
-while not node.execute("SELECT count(*) FROM dqlite_cluster WHERE is_self AND role = 'voter'").fetchone()[0]:
-    time.sleep(0.01)
-print("voter", flush=True)
+print(node.execute("SELECT dqlite_role(id, 'voter') FROM dqlite_cluster WHERE is_self").fetchone()[0], flush=True)
 for line in sys.stdin:
     if line == "leader\\n":
         while not node.execute("SELECT count(*) FROM dqlite_cluster WHERE is_self AND is_leader").fetchone()[0]:

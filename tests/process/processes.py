@@ -4,6 +4,7 @@ import json
 import pathlib
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,9 +86,16 @@ class Worker:
 
 
 class ScratchTest(unittest.TestCase):
-    """A test with a directory of its own, `self.directory`."""
+    """A test with a directory of its own, `self.directory`. It fails if it waits for something for five minutes."""
+
+    LONGEST_S = 300
 
     def setUp(self):
+        def give_up(*_):
+            raise TimeoutError(f"the test has not ended after {self.LONGEST_S} seconds")
+        signal.signal(signal.SIGALRM, give_up)
+        signal.alarm(self.LONGEST_S)
+        self.addCleanup(signal.alarm, 0)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="process-test-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 

@@ -56,7 +56,8 @@ void Simulation::begin() {
   if (shape_.is_early) {
     begin_faults();
   } else {
-    cluster_.await_voters(std::min(static_cast<size_t>(shape_.hosts), shape_.options.roles.voters));
+    const size_t voters = std::min(static_cast<size_t>(shape_.hosts), shape_.options.roles.voters);
+    cluster_.await_voters(voters == 2 ? 1 : voters);  // the second comes with the third
     begin_faults();
   }
 }
@@ -343,11 +344,10 @@ void Simulation::freeze_some() {
   // Addresses travel by way of a leader: members that joined and moved meanwhile may need somebody between
   // them to elect one.
   if (cluster_.world.counters[Count::kMoves] > 0) return;
-  for (const auto& [number, host] : cluster_.hosts()) {
+  for (const auto& item : cluster_.hosts()) {
+    SimHost* host = item.second.get();
     if (client_random_.below(2) == 0 || host->is_lost() || may_be_promoted(host->identity.node_id)) continue;
-    const auto is_out = [&](SimHost& each) {
-      return &each == host.get() || each.is_paused() || each.is_damaged();
-    };
+    const auto is_out = [&](SimHost& each) { return &each == host || each.is_paused() || each.is_damaged(); };
     if (cluster_.has_majority_without(is_out)) host->pause();
   }
 }

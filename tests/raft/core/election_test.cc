@@ -396,6 +396,22 @@ TEST(Election, C13_a_leader_whose_followers_store_a_little_from_time_to_time_goe
   CHECK(cluster.core(1).role() == Role::kLeader);
 }
 
+TEST(Election, a_standby_that_hears_nothing_knows_no_leader) {
+  Cluster cluster(3);
+  cluster.set_first_role(3, MemberRole::kStandby);
+  cluster.elect(1);
+  cluster.tick_all(100);
+  CHECK_EQUAL(1, cluster.core(3).leader());
+  cluster.isolate(3);
+  const Term term = cluster.core(3).term();
+  cluster.tick_silently(3, 45);
+  CHECK_EQUAL(0, cluster.core(3).leader());
+  CHECK_EQUAL(term, cluster.core(3).term());
+  cluster.heal();
+  cluster.tick_all(10);
+  CHECK_EQUAL(1, cluster.core(3).leader());
+}
+
 TEST(Election, M9_a_removed_member_does_not_campaign_once_it_knows) {
   Cluster cluster(3, 100);
   cluster.elect(1);

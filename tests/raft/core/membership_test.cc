@@ -22,6 +22,14 @@ Result<Index> add(Cluster& cluster, NodeId leader, uint64_t instance) {
              [=](Core& core) { return core.add_member(instance, "new" + std::to_string(instance) + ":1"); });
 }
 
+// A new member that runs, of a leader that is member 1.
+NodeId joined(Cluster& cluster, uint64_t instance) {
+  const Result<Index> id = add(cluster, 1, instance);
+  CHECK(id.is_ok());
+  cluster.add_blank(*id);
+  return *id;
+}
+
 Result<Index> remove(Cluster& cluster, NodeId leader, NodeId id) {
   return ask(cluster, leader, [=](Core& core) { return core.remove_member(id); });
 }
@@ -388,6 +396,39 @@ TEST(Membership, C3_an_address_changes_without_changing_who_votes) {
   STRCMP_EQUAL("moved:1", cluster.core(2).configuration().find(3)->address.c_str());
   CHECK_EQUAL(3, cluster.core(2).configuration().voter_count());
   CHECK(cluster.core(1).change_address(2, "moved:1").status().code() == Code::kRefused);
+}
+
+TEST(Membership, C1_the_second_voter_comes_together_with_the_third) {
+  Cluster cluster(1);
+  cluster.set_options([](CoreOptions& options) {
+    options.avoids_two_voters = true;
+    options.max_voters = 3;
+  });
+  cluster.elect(1);
+  const NodeId second = joined(cluster, 71);
+  cluster.tick_all(100);
+  CHECK_EQUAL(1, cluster.core(1).configuration().voter_count());
+  CHECK_FALSE(cluster.core(1).configuration().find(second)->promote);
+  cluster.propose(1, "without it");
+  const NodeId third = joined(cluster, 72);
+  cluster.tick_all(100);
+  CHECK(cluster.core(1).configuration().is_voter(second));
+  CHECK(cluster.core(1).configuration().is_voter(third));
+}
+
+TEST(Membership, C1_the_second_voter_may_be_asked_for_by_hand) {
+  Cluster cluster(1);
+  cluster.set_options([](CoreOptions& options) {
+    options.avoids_two_voters = true;
+    options.max_voters = 3;
+  });
+  cluster.elect(1);
+  const NodeId second = joined(cluster, 73);
+  cluster.tick_all(100);
+  const auto by_hand = [=](Core& core) { return core.change_role(second, MemberRole::kVoter, true); };
+  CHECK(ask(cluster, 1, by_hand).is_ok());
+  cluster.tick_all(10);
+  CHECK(cluster.core(1).configuration().is_voter(second));
 }
 
 TEST(Membership, the_last_voter_cannot_be_removed_or_demoted) {

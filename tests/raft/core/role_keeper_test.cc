@@ -82,6 +82,11 @@ TEST_GROUP(RoleKeeper){};
 TEST(RoleKeeper, the_table) {
   const std::vector<Row> table = {
       {"one alone", {leader(1)}, "nothing"},
+      {"C1: a second one alone", {leader(1), standby(2)}, "nothing"},
+      {"with a third that lags", {leader(1), standby(2), lagging(standby(3))}, "nothing"},
+      {"with a third that is silent", {leader(1), standby(2), silent(standby(3))}, "nothing"},
+      {"with a third", {leader(1), standby(2), standby(3)}, "2 voter"},
+      {"with a spare", {leader(1), standby(2), spare(3)}, "3 standby", 0},
       {"three voters", {leader(1), voter(2), voter(3)}, "nothing"},
       {"three and a standby", {leader(1), voter(2), voter(3), standby(4)}, "nothing"},
       {"a place is free", {leader(1), voter(2), standby(4)}, "4 voter"},

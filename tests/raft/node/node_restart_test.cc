@@ -23,6 +23,7 @@ TEST_GROUP(NodeRestart) {
     a.found();
     b.start();
     b.join(a);
+    give_vote(a, b);
     CHECK(eventually([this] { return a.voters() == 2 && b.voters() == 2; }));
   }
   void write_many(TestNode & leader, int count) {

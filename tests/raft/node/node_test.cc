@@ -215,6 +215,7 @@ TEST(Node, an_orderly_stop_hands_leadership_over) {
 
 TEST(Node, a_leader_that_loses_its_majority_steps_down_and_tells_the_state_machine) {
   found_two();
+  give_vote(a, b);
   a.write("x");
   b.kill();
   CHECK(a.machine->wait_event("lost"));

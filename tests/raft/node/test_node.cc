@@ -98,6 +98,14 @@ void write_somewhere(const std::vector<TestNode*>& nodes, const std::string& com
   }
 }
 
+void give_vote(TestNode& asked, const TestNode& member) {
+  MemberChange change;
+  change.action = MemberAction::kSetRole;
+  change.id = member.node->status().identity.node_id;
+  change.role = MemberRole::kVoter;
+  WORKS(asked.node->change_members(change, patience()).status());
+}
+
 TestNode& leader_of(const std::vector<TestNode*>& nodes) {
   TestNode* leader = nullptr;
   const bool found = eventually([&] {

@@ -60,6 +60,9 @@ class TestNode {
   static std::atomic<ProposalId> next_proposal_;
 };
 
+// By hand, for the second of two members has none otherwise.
+void give_vote(TestNode& asked, const TestNode& member);
+
 // The one of them that leads, as soon as there is one.
 TestNode& leader_of(const std::vector<TestNode*>& nodes);
 
