@@ -59,8 +59,7 @@ mutation("a member campaigns while it installs a snapshot", ELECTION,
 mutation("one that may not campaign does", ELECTION, "is_member && may_campaign &&", "is_member &&")
 mutation("a removed member's request for a vote is answered", ELECTION, "  if (was_removed(message.from)) return;\n", "")
 mutation("a campaign without pre-vote", ELECTION,
-         ">= election_timeout && may_campaign_now()) campaign_pre_vote();",
-         ">= election_timeout && may_campaign_now()) campaign(false);")
+         "  if (may_campaign_now()) return campaign_pre_vote();", "  if (may_campaign_now()) return campaign(false);")
 
 # --- a leader, and what is committed ---
 LEADER = "raft/core/leader.cc"
@@ -73,7 +72,7 @@ mutation("what is not durable here is applied", "raft/core/core.cc",
          "const Index ready = std::min(commit, storage.durable_index());", "const Index ready = commit;")
 mutation("a learner counts in the commit's majority", LEADER, "    if (member.role != MemberRole::kVoter) continue;\n", "")
 mutation("a leader with a hung disk goes on", LEADER, "return oldest && now", "return oldest && false && now")
-mutation("a leader without a majority goes on", LEADER, "  if (!alive) become_follower(term, 0);\n", "")
+mutation("a leader without a majority goes on", LEADER, "if (!alive || is_stalled())", "if (is_stalled())")
 mutation("a leader that removed itself goes on", LEADER, "  commit_to(agreed);\n  leave_if_removed();", "  commit_to(agreed);")
 mutation("a leader steps down before its own removal is committed", LEADER,
          "configurations.newest_index() > commit || configuration()", "configuration()")
