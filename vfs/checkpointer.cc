@@ -22,13 +22,8 @@ constexpr milliseconds kDurableWait{2};
 // A proposal that went under is made again after this time.
 constexpr std::chrono::seconds kProposalLife{5};
 
-struct Pending {
-  uint64_t frames = 0;
-  uint64_t bytes = 0;
-};
-
-Pending pending_frames(DatabaseSet& databases) {
-  Pending sum;
+PendingFrames pending_frames(DatabaseSet& databases) {
+  PendingFrames sum;
   for (Database* database : databases.databases()) {
     sum.frames += database->wal_frames();
     sum.bytes += database->pending_bytes();
@@ -65,7 +60,7 @@ void Checkpointer::request(uint64_t index) {
 
 void Checkpointer::frames_published(uint64_t frames, uint64_t bytes) {
   bool first = frames > 0 && !armed_;
-  bool due = (frames >= kDueFrames || bytes >= kDueBytes) && !due_known_;
+  bool due = CheckpointSchedule::are_many({frames, bytes}) && !due_known_;
   if (!first && !due) return;
   std::lock_guard lock(mutex_);
   if (first) arm(steady_clock::now());
@@ -76,7 +71,7 @@ void Checkpointer::frames_published(uint64_t frames, uint64_t bytes) {
 void Checkpointer::arm(Time now) {
   if (armed_) return;
   armed_ = true;
-  first_frame_at_ = now;
+  schedule_.frames_wait_since(now);
 }
 
 void Checkpointer::leadership_gained() {
@@ -89,8 +84,7 @@ Checkpointer::Time Checkpointer::next_wake(Time now) const {
   if (requested_ > report_.index) return retry_at_;
   if (!armed_ || databases_.write_term() == 0) return Time::max();
   if (proposed_) return proposed_at_ + kProposalLife;
-  Time latest = first_frame_at_ + kLongestDelay;
-  return due_known_ ? std::min(latest, std::max(now, proposed_at_ + kShortestInterval)) : latest;
+  return schedule_.next_look(due_known_, now);
 }
 
 void Checkpointer::propose_if_due(Time now) {
@@ -99,18 +93,17 @@ void Checkpointer::propose_if_due(Time now) {
     if (!armed_ || databases_.write_term() == 0) return;
     if (proposed_ && now < proposed_at_ + kProposalLife) return;
   }
-  Pending pending = pending_frames(databases_);
+  PendingFrames pending = pending_frames(databases_);
   {
     std::lock_guard lock(mutex_);
-    bool many = pending.frames >= kDueFrames && now >= proposed_at_ + kShortestInterval;
-    bool old = pending.frames > 0 && now >= first_frame_at_ + kLongestDelay;
-    if (!many && !old && pending.bytes < kDueBytes) {
+    if (!schedule_.is_due(pending, now)) {
       // What made it due was checkpointed meanwhile: this thread must not look again at once.
-      if (pending.frames < kDueFrames) due_known_ = false;
+      if (!CheckpointSchedule::are_many(pending)) due_known_ = false;
       return;
     }
     proposed_ = true;
     proposed_at_ = now;
+    schedule_.proposed(now);
   }
   ReplicatedProposal proposal;
   proposal.id = Committer::next_proposal_id();
@@ -166,11 +159,11 @@ void Checkpointer::work() {
       due_known_ = false;
       lock.unlock();
       Result<CheckpointReport> result = attempt(requested);
-      Pending left = pending_frames(databases_);
+      PendingFrames left = pending_frames(databases_);
       lock.lock();
       now = steady_clock::now();
       if (left.frames > 0) arm(now);
-      if (left.frames >= kDueFrames || left.bytes >= kDueBytes) due_known_ = true;
+      if (CheckpointSchedule::are_many(left)) due_known_ = true;
       if (result) {
         if (!reached_) {
           // The disk was behind the request: both attempts together carry it out.

@@ -1,9 +1,8 @@
 // When checkpoints are due, and the thread that carries them out.
 //
-// On the leader it proposes a checkpoint: at 1000 frames, but not more than once a second unless the frames
-// take more than 64 MB, and after 30 s at the latest. On every node it carries out what a committed entry
-// asks for, in its own time: commits, reads and the applier go on. A checkpoint that has to wait for a reader
-// or a stock process is tried again every second, and says in `status` what it waits for.
+// On the leader it proposes a checkpoint when one is due (checkpoint_schedule.h). On every node it carries out what a
+// committed entry asks for, in its own time: commits, reads and the applier go on. A checkpoint that has to wait for a
+// reader or a stock process is tried again every second, and says in `status` what it waits for.
 #pragma once
 
 #include <atomic>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "codec/status.h"
+#include "vfs/checkpoint_schedule.h"
 #include "vfs/replicator.h"
 
 namespace dqlite::vfs {
@@ -31,10 +31,6 @@ struct CheckpointReport {
 
 class Checkpointer {
  public:
-  static constexpr uint64_t kDueFrames = 1000;
-  static constexpr uint64_t kDueBytes = 64 << 20;
-  static constexpr std::chrono::seconds kShortestInterval{1};
-  static constexpr std::chrono::seconds kLongestDelay{30};
   static constexpr std::chrono::seconds kRetryInterval{1};
 
   Checkpointer(DatabaseSet& databases, Replicator& replicator);
@@ -56,7 +52,7 @@ class Checkpointer {
   [[nodiscard]] uint64_t completed();  // checkpoints since the start
 
  private:
-  using Time = std::chrono::steady_clock::time_point;
+  using Time = CheckpointSchedule::Time;
 
   void run();
   void work();  // until it is stopped, or memory is gone
@@ -80,7 +76,7 @@ class Checkpointer {
   std::string waiting_for_;
   uint64_t completed_ = 0;
   Time retry_at_{};
-  Time first_frame_at_{};
+  CheckpointSchedule schedule_;
   Time proposed_at_{};
   bool proposed_ = false;  // and not yet carried out
   bool stopping_ = false;

@@ -38,6 +38,25 @@ TEST(SimClocks, C1_a_pause_of_a_third_of_a_second_changes_no_leader) {
   LONGS_EQUAL(term, cluster.leader()->process()->core().term());
 }
 
+TEST(SimClocks, B3_a_follower_that_pauses_finds_its_entries_in_the_log_behind_a_checkpoint) {
+  cluster.form(3);
+  CHECK(cluster.write(10));
+  SimHost& sleeper = cluster.follower();
+  Counters& counters = cluster.world.counters;
+  const uint64_t for_joiners = counters[Count::kSnapshotsInstalled];
+  for (int round = 0; round < 5; round++) {
+    sleeper.pause();
+    CHECK(cluster.write(50));
+    for (auto& [number, host] : cluster.hosts()) host->process()->make_checkpoint();
+    cluster.run_for(kSecond);
+    sleeper.resume();
+    CHECK(cluster.write(5));
+    CHECK(cluster.settle());
+  }
+  LONGS_EQUAL(for_joiners, counters[Count::kSnapshotsInstalled]);
+  CHECK(counters[Count::kCheckpoints] > 0);
+}
+
 TEST(SimClocks, C2_pause_majority) {
   cluster.form(5);
   CHECK(cluster.write(10));

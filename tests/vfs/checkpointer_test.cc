@@ -68,9 +68,9 @@ TEST(Checkpointer, frames_that_a_follower_holds_are_due_when_it_becomes_the_lead
   for (size_t i = node->cluster().log().size(); i < leader.cluster().log().size(); i++) {
     node->cluster().commit_foreign(leader.cluster().log()[i].payload);
     node->cluster().wait_idle();
-    if (node->database().wal_frames() > Checkpointer::kDueFrames) break;
+    if (node->database().wal_frames() > CheckpointSchedule::kDueFrames) break;
   }
-  CHECK(node->database().wal_frames() > Checkpointer::kDueFrames);
+  CHECK(node->database().wal_frames() > CheckpointSchedule::kDueFrames);
   CHECK_EQUAL(0U, checkpointer().completed());
   node->cluster().gain_leadership();
   while (checkpointer().completed() == 0) std::this_thread::yield();

@@ -555,7 +555,7 @@ TEST(Election, D3_faulty_node_does_not_vote_until_repaired) {
   STRCMP_EQUAL("", cluster.observer.violation.c_str());
 }
 
-TEST(Election, D3_a_damaged_member_makes_a_leader_of_before_step_down_and_trusts_only_a_later_one) {
+TEST(Election, C4_D3_a_damaged_member_makes_a_leader_of_before_step_down_and_trusts_only_a_later_one) {
   DamagedAcknowledgement cluster;
   const Term before = cluster.core(1).term();
   cluster.heal();

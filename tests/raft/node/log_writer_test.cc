@@ -95,6 +95,30 @@ TEST(LogWriter, B5_a_full_disk_is_waited_out_and_loses_nothing) {
   LONGS_EQUAL(0, failures.size());
 }
 
+// What waits behind a batch, such as a vote, waits for one sync of bounded size.
+TEST(LogWriter, C7_a_batch_is_hardly_larger_than_a_megabyte) {
+  auto* lane = new HandLane;
+  int batches = 0;
+  LogWriter by_hand{std::unique_ptr<Lane>(lane),
+                    {[&] { batches++; }, [](const Status&) {}, [](const Status&) {}}};
+  WORKS(by_hand.start());
+  by_hand.begin(log);
+  for (Index index = 1; index <= 8; index++) {
+    Persist persist;
+    persist.token = index;
+    if (index == 1) persist.hard_state = HardState{1, 1};
+    persist.entries.push_back(
+        {index, 1, EntryKind::kCommand, std::make_shared<const Bytes>(400 << 10, uint8_t{1})});
+    by_hand.put(std::move(persist));
+  }
+  by_hand.wake();
+  CHECK(lane->run());
+  LONGS_EQUAL(4, batches);
+  LONGS_EQUAL(8, by_hand.durable_token());
+  by_hand.close(0);
+  CHECK(lane->run());
+}
+
 TEST(LogWriter, D11_a_failed_sync_is_told_once_and_nothing_is_durable_afterwards) {
   put(1, 100);
   CHECK(eventually([this] { return writer.durable_token() == 1; }));
