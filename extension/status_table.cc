@@ -80,6 +80,12 @@ void add_log(Rows& rows, RunningNode& node, const raft::NodeStatus& status) {
   rows.number("log_bytes", status.log_bytes);
   rows.number("syncs", status.sync_count);
   rows.number("messages_sent", status.messages_sent);
+  if (status.snapshot_size == 0) {
+    rows.text("snapshot_received", "");
+  } else {
+    rows.number("snapshot_received", status.snapshot_received);
+  }
+  rows.number_or_null("snapshot_size", status.snapshot_size);
   rows.number("is_caught_up", node.node().is_caught_up() ? 1 : 0);
   rows.text("fault", status.fault);
   rows.text("warning", status.warning);

@@ -85,9 +85,11 @@ struct NodeStatus {
   uint64_t log_bytes = 0;
   uint64_t sync_count = 0;
   uint64_t messages_sent = 0;
-  std::string listening_on;  // the bound address; empty without network
-  std::string fault;         // the poisoning sentence, or empty
-  std::string warning;       // what is in the way just now (a join that waits, a full disk), or empty
+  uint64_t snapshot_received = 0;  // bytes of the snapshot that is arriving; known here count as well
+  uint64_t snapshot_size = 0;      // 0: none is arriving
+  std::string listening_on;        // the bound address; empty without network
+  std::string fault;               // the poisoning sentence, or empty
+  std::string warning;             // what is in the way just now (a join that waits, a full disk), or empty
   std::vector<MemberStatus> members;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "raft/node/repair_note.h"
 
@@ -475,6 +476,7 @@ void LiveMember::fill(NodeStatus& status) const {
   const Member* leader = core_.configuration().find(status.leader);
   status.leader_address = leader == nullptr ? "" : leader->address;
   status.warning = damage_;
+  std::tie(status.snapshot_received, status.snapshot_size) = receiver_.progress();
   status.members.clear();
   for (const PeerStatus& peer : core_.peers()) {
     MemberStatus member;

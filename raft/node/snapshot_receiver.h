@@ -19,6 +19,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "raft/net/network.h"
 #include "raft/node/applier.h"
@@ -48,6 +49,11 @@ class SnapshotReceiver {
 
   void handle_chunk(const Message& message);
   void tick();
+
+  // Of the snapshot that is arriving: what is stored, and its size; zeros if none is.
+  [[nodiscard]] std::pair<uint64_t, uint64_t> progress() const {
+    return stream_ ? std::pair(stream_->stored, stream_->total) : std::pair<uint64_t, uint64_t>();
+  }
 
  private:
   // Made and used by jobs on the reader thread, then handed to the applier.

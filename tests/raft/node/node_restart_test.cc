@@ -139,9 +139,13 @@ TEST(NodeRestart, S3_follower_restart_mid_install_resumes) {
   c.hold_incoming_at = kMuchOfSnapshot;
   c.start();
   CHECK(c.machine->wait_incoming_held());
+  CHECK(eventually([this] { return c.node->status().snapshot_received >= kFirstPiece; }));
+  CHECK(c.node->status().snapshot_size > kMuchOfSnapshot);
+  CHECK(c.node->status().snapshot_received <= c.node->status().snapshot_size);
   c.kill();
   c.start();
   CHECK(c.machine->wait_event("installed"));
+  CHECK(eventually([this] { return c.node->status().snapshot_size == 0; }));
   CHECK(c.machine->commands() == a.machine->commands());
   CHECK(c.machine->incoming_bytes_written() <= encode(a.file).size() - kMuchOfSnapshot + kFirstPiece);
 }
