@@ -37,6 +37,7 @@ class Disk {
   virtual Status make_directory(const std::string& path) = 0;  // ok if it is there
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
+  virtual Status link(const std::string& path, const std::string& second_name) = 0;  // which does not exist
   virtual Status remove(const std::string& path) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Result<bool> exists(const std::string& path) = 0;

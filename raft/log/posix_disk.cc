@@ -135,6 +135,12 @@ class PosixDisk : public Disk {
                                                       : failed("renaming to " + to, from, errno);
   }
 
+  Status link(const std::string& path, const std::string& second_name) override {
+    return ::link(path.c_str(), second_name.c_str()) == 0
+               ? Status::ok()
+               : failed("giving the second name " + second_name, path, errno);
+  }
+
   Status remove(const std::string& path) override {
     return unlink(path.c_str()) == 0 ? Status::ok() : failed("removal", path, errno);
   }

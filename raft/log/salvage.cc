@@ -9,17 +9,21 @@ namespace dqlite::raft {
 
 namespace {
 
-Status rename_aside(Disk& disk, const std::string& directory, const std::string& name) {
+Result<std::string> free_name_aside(Disk& disk, const std::string& directory, const std::string& name) {
   const std::string first = directory + "/damaged-" + name;
   std::string aside = first;
   for (int attempt = 2;; attempt++) {
     Result<bool> taken = disk.exists(aside);
     if (!taken) return taken.status();
-    if (!*taken) break;
+    if (!*taken) return aside;
     aside = first;
     aside.append("-").append(std::to_string(attempt));
   }
-  return disk.rename(directory + "/" + name, aside);
+}
+
+Status rename_aside(Disk& disk, const std::string& directory, const std::string& name) {
+  Result<std::string> aside = free_name_aside(disk, directory, name);
+  return aside ? disk.rename(directory + "/" + name, *aside) : aside.status();
 }
 
 // With the salt of the original, so that the records stay valid; zeros behind them.
@@ -62,7 +66,11 @@ Status put_damage_aside(Disk& disk, const std::string& directory, const Readable
     if (Status status = copy_readable(disk, readable, copy); !status) return status;
     const std::string& path = readable.segment->path;
     const std::string name = path.substr(path.rfind('/') + 1);
-    if (Status status = rename_aside(disk, directory, name); !status) return status;
+    Result<std::string> aside = free_name_aside(disk, directory, name);
+    if (!aside) return aside.status();
+    // Its second name is durable before it loses the first, which is so never without one of the two.
+    if (Status status = disk.link(path, *aside); !status) return status;
+    if (Status status = disk.sync_directory(directory); !status) return status;
     if (Status status = disk.rename(copy, path); !status) return status;
   }
   return disk.sync_directory(directory);

@@ -4,8 +4,8 @@
 // the readable part goes out of the log's way by a rename: `log-7-120` becomes `damaged-log-7-120`, or
 // `damaged-log-7-120-2` where that name is taken. The segment in which the readable part ends is copied up to
 // there into a new file, which takes its place: never cut in place, since the medium under it may be the one
-// that failed. A crash at any point leaves a log that is damaged in the same place or, between the two renames
-// of that segment, before it; the next recovery puts the rest aside.
+// that failed. The damaged one gets its new name before the copy takes the old one. So a crash at any point leaves a
+// log that ends, or is damaged, in the same place; the next recovery puts the rest aside.
 #pragma once
 
 #include <cstdint>

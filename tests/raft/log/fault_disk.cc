@@ -169,6 +169,15 @@ Status FaultDisk::rename(const std::string& from, const std::string& to) {
   return change_names("renaming of " + from, {parent_of(to), from, to, nullptr});
 }
 
+Status FaultDisk::link(const std::string& path, const std::string& second_name) {
+  std::lock_guard lock(mutex_);
+  const auto found = names_.find(path);
+  if (!crashed_ && found == names_.end()) return {Code::kNotFound, path + " does not exist"};
+  if (!crashed_ && names_.contains(second_name)) return {Code::kIo, second_name + " exists"};
+  const std::shared_ptr<Inode> inode = crashed_ ? nullptr : found->second;
+  return change_names("second name of " + path, {parent_of(second_name), "", second_name, inode});
+}
+
 Status FaultDisk::remove(const std::string& path) {
   std::lock_guard lock(mutex_);
   if (!crashed_ && !names_.contains(path)) return {Code::kNotFound, path + " does not exist"};

@@ -33,6 +33,7 @@ class FaultDisk : public Disk {
   Status make_directory(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Status rename(const std::string& from, const std::string& to) override;
+  Status link(const std::string& path, const std::string& second_name) override;
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Result<bool> exists(const std::string& path) override;

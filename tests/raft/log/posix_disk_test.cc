@@ -49,6 +49,9 @@ TEST(PosixDisk, names_are_listed_renamed_and_removed) {
   create("a");
   create("b");
   OK(disk.rename(path("a"), path("c")));
+  OK(disk.link(path("c"), path("second")));
+  FAILS(Code::kRefused, "giving the second name", disk.link(path("c"), path("second")));
+  OK(disk.remove(path("second")));
   OK(disk.remove(path("b")));
   OK(disk.sync_directory(directory.path()));
   Result<std::vector<std::string>> names = disk.list(directory.path());
