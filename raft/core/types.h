@@ -44,6 +44,15 @@ struct Entry {
   [[nodiscard]] size_t size_bytes() const { return payload ? payload->size() : 0; }
 };
 
+// Of one cluster, and drawn when it begins. Every greeting and every segment of the log carries it.
+struct ClusterId {
+  uint64_t high = 0;
+  uint64_t low = 0;
+  [[nodiscard]] bool is_set() const { return (high | low) != 0; }
+  [[nodiscard]] std::string text() const;  // 32 hexadecimal digits
+  bool operator==(const ClusterId&) const = default;
+};
+
 // Durable before any answer that depends on it.
 struct HardState {
   Term term = 0;

@@ -38,6 +38,12 @@ Bytes encode_identity(const Identity& identity) {
   writer.text(identity.failure_domain);
   writer.u32(identity.weight);
   writer.u8(identity.removed ? 1 : 0);
+  writer.u32(static_cast<uint32_t>(identity.former_clusters.size()));
+  for (const ClusterId& former : identity.former_clusters) {
+    writer.u64(former.high);
+    writer.u64(former.low);
+  }
+  writer.u8(identity.becomes_alone ? 1 : 0);
   writer.text(identity.machine_id);
   writer.u64(identity.device);
   writer.u64(identity.inode);
@@ -61,6 +67,12 @@ Result<Identity> decode_identity(ByteView bytes, const std::string& path) {
   identity.failure_domain = reader.text();
   identity.weight = reader.u32();
   identity.removed = reader.u8() == 1;
+  const uint32_t former = reader.u32();
+  for (uint32_t i = 0; i < former && !reader.failed(); i++) {
+    const uint64_t high = reader.u64();
+    identity.former_clusters.push_back({high, reader.u64()});
+  }
+  identity.becomes_alone = reader.u8() == 1;
   identity.machine_id = reader.text();
   identity.device = reader.u64();
   identity.inode = reader.u64();
@@ -139,9 +151,13 @@ Status IdentityFile::load() {
   identity_ = std::move(*identity);
   sequence_ = content->sequence;
   in_place_size_ = content->valid_copies == 2 ? bytes->size() : 0;
-  was_copied_ = identity_.machine_id != machine_id_ || identity_.inode != inode_;
+  was_copied_ = is_elsewhere(identity_);
   if (!was_copied_) identity_.device = device_;
   return Status::ok();
+}
+
+bool IdentityFile::is_elsewhere(const Identity& identity) const {
+  return identity.machine_id != machine_id_ || identity.inode != inode_;
 }
 
 // Only in a directory without a past: a log or a vote without an identity must not get a new one.
@@ -175,17 +191,16 @@ Status IdentityFile::save(const Identity& identity) {
   in_place_size_ = bytes.size();
   sequence_++;
   identity_ = identity;
+  was_copied_ = was_copied_ && is_elsewhere(identity);
   return Status::ok();
 }
 
-Status IdentityFile::accept_location() {
+Identity IdentityFile::at_this_place() const {
   Identity identity = identity_;
   identity.machine_id = machine_id_;
   identity.device = device_;
   identity.inode = inode_;
-  if (Status status = save(identity); !status) return status;
-  was_copied_ = false;
-  return Status::ok();
+  return identity;
 }
 
 // --- peers ---

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "codec/status.h"
 #include "raft/core/types.h"
@@ -19,14 +20,6 @@
 #include "raft/log/disk.h"
 
 namespace dqlite::raft {
-
-struct ClusterId {
-  uint64_t high = 0;
-  uint64_t low = 0;
-  [[nodiscard]] bool is_set() const { return (high | low) != 0; }
-  [[nodiscard]] std::string text() const;  // 32 hexadecimal digits
-  bool operator==(const ClusterId&) const = default;
-};
 
 struct Identity {
   static constexpr uint32_t kNoLimit = 0xffffffff;
@@ -46,6 +39,11 @@ struct Identity {
   std::string failure_domain;
   uint32_t weight = 0;
   bool removed = false;  // the cluster agreed to remove this node
+  // Clusters to which this node belonged before it was made a cluster of one, newest last: their segments are
+  // still in the log.
+  std::vector<ClusterId> former_clusters;
+  // It was decided that this node is a cluster of one, and its log does not say so yet (raft/node/lone_cluster.h).
+  bool becomes_alone = false;
   // Where the directory was when it was created or last accepted. Another machine-id or inode now means
   // copied or moved. The device is for whoever reads the file: its number changes with a reboot or another
   // order of mounts, and a copy on another file system has another inode, too.
@@ -78,8 +76,10 @@ class IdentityFile final : public BootMemory {
   // stays true from open to open until the place is accepted: a second start must not make a copy pass for
   // the original [B7].
   [[nodiscard]] bool was_copied() const { return was_copied_; }
+  // The present identity, with the place where the directory lies now: saved, it makes this the true one.
+  [[nodiscard]] Identity at_this_place() const;
   // The directory is the true one, wherever it lies now. Durable on return.
-  Status accept_location();
+  Status accept_location() { return save(at_this_place()); }
   // Durable on return. `boot_nonce` is not kept.
   Status save(const Identity& identity);
 
@@ -97,6 +97,7 @@ class IdentityFile final : public BootMemory {
   Status create();
   Status load_peers();
   Status find_location();
+  [[nodiscard]] bool is_elsewhere(const Identity& identity) const;
 
   Disk& disk_;
   std::string directory_;

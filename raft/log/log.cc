@@ -57,8 +57,7 @@ Result<std::unique_ptr<Log>> Log::open(Disk& disk, const std::string& directory,
   if (options.on_damage == OnDamage::kPutAside) {
     if (Status status = state->prepare_for_damage(options.raise_term_to); !status) return status;
   }
-  Result<RecoveredLog> log = recover_log(disk, directory, state->state_file.current(),
-                                         options.cluster_id_high, options.cluster_id_low, options.on_damage);
+  Result<RecoveredLog> log = recover_log(disk, directory, state->state_file.current(), options);
   if (!log) return log.status();
   if (log->segment_wanted != 0) {
     if (Status status = state->add_segment(*log); !status) return status;

@@ -43,6 +43,7 @@ struct LogOptions {
       1;  // prepared ahead, off the commit path, by a thread of the log's own (0: by append)
   uint64_t cluster_id_high = 0;  // in every segment's header: a log of another cluster is refused
   uint64_t cluster_id_low = 0;
+  std::vector<ClusterId> former_clusters{};  // whose segments are this log's, too
   OnDamage on_damage = OnDamage::kRefuse;
   // kPutAside: this member's term from now on, durable before anything is changed (see `Recovered::mute_below`).
   Term raise_term_to = 0;

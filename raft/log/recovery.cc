@@ -22,17 +22,17 @@ struct Evidence {
 
 class Recovery {
  public:
-  Recovery(Disk& disk, const std::string& directory, const DurableState& state)
-      : disk_(disk), directory_(directory), state_(state), replay_(state) {}
+  Recovery(Disk& disk, const std::string& directory, const DurableState& state, const LogOptions& options)
+      : disk_(disk), directory_(directory), state_(state), options_(options), replay_(state) {}
 
-  Result<RecoveredLog> run(uint64_t cluster_id_high, uint64_t cluster_id_low, OnDamage on_damage);
+  Result<RecoveredLog> run();
 
  private:
-  Result<size_t> read_all(uint64_t cluster_id_high, uint64_t cluster_id_low);
+  Result<size_t> read_all();
   Status keep_readable(bool put_aside, RecoveredLog& log);
   void fill(RecoveredLog& log);
   Status find_files();
-  Status open_segments(uint64_t cluster_id_high, uint64_t cluster_id_low);
+  Status open_segments();
   Result<size_t> replay_segments();
   Status judge(size_t stopped);
   Result<uint64_t> survey(const Segment& segment, uint64_t from, Evidence& evidence);
@@ -44,6 +44,7 @@ class Recovery {
   Disk& disk_;
   const std::string& directory_;
   const DurableState& state_;
+  const LogOptions& options_;
   Replay replay_;
   std::map<uint64_t, std::string> names_;  // by sequence number, from the first segment on
   std::vector<std::string> left_overs_;    // spares, and segments of before the start; oldest first
@@ -81,10 +82,11 @@ Status Recovery::find_files() {
   return found;
 }
 
-Status Recovery::open_segments(uint64_t cluster_id_high, uint64_t cluster_id_low) {
+Status Recovery::open_segments() {
   for (const auto& [sequence, name] : names_) {
     Result<std::unique_ptr<Segment>> segment =
-        open_segment(disk_, directory_ + "/" + name, cluster_id_high, cluster_id_low);
+        open_segment(disk_, directory_ + "/" + name, options_.cluster_id_high, options_.cluster_id_low,
+                     options_.former_clusters);
     if (!segment) return segment.status();
     (*segment)->sequence = sequence;
     segments_.push_back(std::move(*segment));
@@ -237,11 +239,11 @@ Status Recovery::make_durable(size_t active) {
 }
 
 // Also with files missing the ones in front of them are read: they may be kept.
-Result<size_t> Recovery::read_all(uint64_t cluster_id_high, uint64_t cluster_id_low) {
+Result<size_t> Recovery::read_all() {
   const auto is_damage = [](const Status& status) { return status.code() == Code::kCorrupt; };
   Status complete = find_files();
   if (!complete && !is_damage(complete)) return complete;
-  Status opened = open_segments(cluster_id_high, cluster_id_low);
+  Status opened = open_segments();
   if (!opened && !is_damage(opened)) return opened;
   Result<size_t> active = replay_segments();
   if (!active && !is_damage(active.status())) return active;
@@ -307,9 +309,10 @@ void Recovery::fill(RecoveredLog& log) {
   log.note = std::move(note_);
 }
 
-Result<RecoveredLog> Recovery::run(uint64_t cluster_id_high, uint64_t cluster_id_low, OnDamage on_damage) {
+Result<RecoveredLog> Recovery::run() {
   RecoveredLog log;
-  Result<size_t> active = read_all(cluster_id_high, cluster_id_low);
+  const OnDamage on_damage = options_.on_damage;
+  Result<size_t> active = read_all();
   if (!active && active.status().code() == Code::kCorrupt) {
     log.damage = describe(active.status());
     if (on_damage == OnDamage::kRefuse) {
@@ -335,8 +338,8 @@ Result<RecoveredLog> Recovery::run(uint64_t cluster_id_high, uint64_t cluster_id
 }  // namespace
 
 Result<RecoveredLog> recover_log(Disk& disk, const std::string& directory, const DurableState& state,
-                                 uint64_t cluster_id_high, uint64_t cluster_id_low, OnDamage on_damage) {
-  return Recovery(disk, directory, state).run(cluster_id_high, cluster_id_low, on_damage);
+                                 const LogOptions& options) {
+  return Recovery(disk, directory, state, options).run();
 }
 
 }  // namespace dqlite::raft

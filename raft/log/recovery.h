@@ -72,7 +72,6 @@ struct RecoveredLog {
 
 // The state is durable already; the files are those of a log that was once begun.
 Result<RecoveredLog> recover_log(Disk& disk, const std::string& directory, const DurableState& state,
-                                 uint64_t cluster_id_high, uint64_t cluster_id_low,
-                                 OnDamage on_damage = OnDamage::kRefuse);
+                                 const LogOptions& options);
 
 }  // namespace dqlite::raft

@@ -92,16 +92,13 @@ Result<std::unique_ptr<Segment>> create_segment(Disk& disk, const std::string& p
 }
 
 Result<std::unique_ptr<Segment>> open_segment(Disk& disk, const std::string& path, uint64_t cluster_id_high,
-                                              uint64_t cluster_id_low) {
+                                              uint64_t cluster_id_low, const std::vector<ClusterId>& former) {
   auto segment = std::make_unique<Segment>();
   segment->path = path;
   Result<std::unique_ptr<File>> file = disk.open(path, false);
   if (!file) return file.status();
   segment->file = std::move(*file);
-  Bytes bytes(kSegmentHeaderBytes);
-  Result<size_t> got = segment->file->read(0, bytes);
-  if (!got) return Status(Code::kCorrupt, path + ": the header cannot be read: " + got.status().sentence());
-  Result<SegmentHeader> header = decode_header(ByteView(bytes).first(*got), path);
+  Result<SegmentHeader> header = read_segment_header(*segment->file, path);
   if (!header) return header.status();
   segment->header = *header;
   Result<uint64_t> size = segment->file->size();
@@ -110,8 +107,10 @@ Result<std::unique_ptr<Segment>> open_segment(Disk& disk, const std::string& pat
     return Status(Code::kCorrupt, path + ": the file is " + std::to_string(*size) +
                                       " bytes long, its header says " + std::to_string(header->size_bytes));
   }
-  bool unbound = (header->cluster_id_high | header->cluster_id_low) == 0;
-  if (!unbound && (header->cluster_id_high != cluster_id_high || header->cluster_id_low != cluster_id_low)) {
+  const ClusterId found{header->cluster_id_high, header->cluster_id_low};
+  const bool is_ours = !found.is_set() || found == ClusterId{cluster_id_high, cluster_id_low} ||
+                       std::find(former.begin(), former.end(), found) != former.end();
+  if (!is_ours) {
     char ids[80];
     std::snprintf(ids, sizeof(ids), "%016llx%016llx, not to %016llx%016llx",
                   static_cast<unsigned long long>(header->cluster_id_high),
@@ -123,6 +122,13 @@ Result<std::unique_ptr<Segment>> open_segment(Disk& disk, const std::string& pat
                       ": identity and log are from different directories; put the right ones together");
   }
   return segment;
+}
+
+Result<SegmentHeader> read_segment_header(File& file, const std::string& path) {
+  Bytes bytes(kSegmentHeaderBytes);
+  Result<size_t> got = file.read(0, bytes);
+  if (!got) return Status(Code::kCorrupt, path + ": the header cannot be read: " + got.status().sentence());
+  return decode_header(ByteView(bytes).first(*got), path);
 }
 
 std::string segment_name(const SegmentName& name) {

@@ -24,6 +24,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "codec/status.h"
 #include "raft/core/types.h"
@@ -61,9 +62,13 @@ Result<std::unique_ptr<Segment>> create_segment(Disk& disk, const std::string& p
                                                 const SegmentHeader& header);
 
 // Reads and checks the header of a live segment. kCorrupt: header or size of the file is not what was
-// written. kRefused: of another cluster.
+// written. kRefused: of another cluster, and of none of the `former` ones.
 Result<std::unique_ptr<Segment>> open_segment(Disk& disk, const std::string& path, uint64_t cluster_id_high,
-                                              uint64_t cluster_id_low);
+                                              uint64_t cluster_id_low,
+                                              const std::vector<ClusterId>& former = {});
+
+// The header alone, whatever cluster it is of.
+Result<SegmentHeader> read_segment_header(File& file, const std::string& path);
 
 struct SegmentName {
   uint64_t sequence = 0;

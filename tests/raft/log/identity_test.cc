@@ -63,6 +63,8 @@ TEST(Identity, what_is_saved_comes_back) {
   identity.listen = "127.0.0.1:9001";
   identity.join_target = "other:9002";
   identity.timeout_ms = 1234;
+  identity.former_clusters = {{1, 2}, {3, 4}};
+  identity.becomes_alone = true;
   OK(file->save(identity));
   OK(try_open());
   LONGS_EQUAL(3, file->identity().node_id);
@@ -70,6 +72,8 @@ TEST(Identity, what_is_saved_comes_back) {
   STRCMP_EQUAL("127.0.0.1:9001", file->identity().listen.c_str());
   STRCMP_EQUAL("other:9002", file->identity().join_target.c_str());
   LONGS_EQUAL(1234, file->identity().timeout_ms);
+  CHECK(file->identity().former_clusters == (std::vector<ClusterId>{{1, 2}, {3, 4}}));
+  CHECK(file->identity().becomes_alone);
 }
 
 TEST(Identity, B7_a_copied_directory_is_found_out_until_its_place_is_accepted) {

@@ -536,6 +536,9 @@ TEST(Recovery, a_log_of_another_cluster_is_refused) {
   options.cluster_id_high = 6;
   Status status = Log::open(fresh, kDirectory, options).status();
   LONGS_EQUAL(static_cast<long>(Code::kRefused), static_cast<long>(status.code()));
+  // That one was left by force, and its segments are still this log's.
+  options.former_clusters = {{5, 0}};
+  OK(Log::open(fresh, kDirectory, options).status());
   // A segment of a node that was new belongs to any cluster.
   node.options.cluster_id_high = 6;
   OPENS(node.open());
