@@ -242,6 +242,10 @@ Result<Index> Core::remove_member(NodeId id) {
   return state_->remove_member(id);
 }
 
+Result<Index> Core::become_alone(uint64_t instance, const std::string& address) {
+  return state_->become_alone(instance, address);
+}
+
 void Core::entries_read(NodeId peer, std::vector<Entry> entries) {
   state_->entries_read(peer, std::move(entries));
 }
@@ -329,8 +333,14 @@ EntryId Core::last() const {
 bool Core::is_mute() const {
   return state_->is_mute();
 }
+bool Core::is_installing() const {
+  return state_->installing;
+}
 const Configuration& Core::configuration() const {
   return state_->configuration();
+}
+const Configuration& Core::committed_configuration() const {
+  return state_->configurations.at(state_->commit).second;
 }
 
 Result<LogStart> Core::log_start_at(Index index) const {

@@ -218,6 +218,11 @@ class Core {
   void snapshot_failed();
   // The log's prefix up to `start.last` was dropped.
   void compacted(const LogStart& start);
+  // This member is to go on alone, in a cluster of its own: no message of another member may be handed in any more.
+  // Keeps all of its log, also what is not known to be committed, and appends the configuration of this member alone in
+  // a new term; it leads soon after. Returns the index of that entry. Not while this member leads, installs a snapshot
+  // or is mute.
+  Result<Index> become_alone(uint64_t instance, const std::string& address);
   // A node with a database in doubt, or still without a cluster id of its own, votes and stores but does not
   // campaign.
   void set_may_campaign(bool may_campaign);
@@ -237,7 +242,9 @@ class Core {
   [[nodiscard]] Index durable_index() const;  // entries at or below are on this node's disk
   [[nodiscard]] EntryId last() const;
   [[nodiscard]] bool is_mute() const;                        // its log was damaged and is not repaired yet
+  [[nodiscard]] bool is_installing() const;                  // a snapshot takes the place of its log
   [[nodiscard]] const Configuration& configuration() const;  // the newest in the log
+  [[nodiscard]] const Configuration& committed_configuration() const;
   // The last configuration committed at or below `index`, and its term: what a LogStart at `index` needs.
   [[nodiscard]] Result<LogStart> log_start_at(Index index) const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;

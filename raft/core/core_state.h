@@ -113,6 +113,7 @@ struct Core::State {
   Result<Index> change_role(NodeId id, MemberRole wanted, bool pinned);
   Result<Index> change_address(NodeId id, const std::string& address);
   Result<Index> remove_member(NodeId id);
+  Result<Index> become_alone(uint64_t instance, const std::string& address);
   [[nodiscard]] Status may_change_membership() const;
   Result<Index> change_configuration(Configuration next);
   void note_catch_up(Progress& peer);

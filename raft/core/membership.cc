@@ -141,6 +141,32 @@ Result<Index> Core::State::remove_member(NodeId id) {
   return change_configuration(std::move(next));
 }
 
+// By force, and the only change that asks nobody: the majority is lost, so no condition of above can be met. It is safe
+// because the result is another cluster, which no member of this one talks to any more (raft/node/lone_cluster.h). The
+// tail stays, since the majority may have acknowledged it before it was lost [C2]; the term rises, since this member's
+// vote of the present one may be another's.
+Result<Index> Core::State::become_alone(uint64_t instance, const std::string& address) {
+  if (fault) return Status(Code::kPoisoned, fault->sentence());
+  if (role == Role::kLeader) {
+    return Status(Code::kRefused, "this node leads its cluster: there is nothing to recover");
+  }
+  if (installing || is_mute()) {
+    return Status(Code::kBusy, "the log of this node is being replaced or repaired: nothing was changed");
+  }
+  if (log.last_index() < options.self) {
+    return Status(Code::kRefused, "the log of this node does not reach to where it became member " +
+                                      std::to_string(options.self) + ": it has no state of the cluster");
+  }
+  become_follower(term + 1, 0);
+  Configuration alone;
+  alone.members.push_back({options.self, instance, address, MemberRole::kVoter});
+  const EntryId entry =
+      append_as_leader(EntryKind::kConfiguration, std::make_shared<const Bytes>(encode(alone)));
+  configurations.append(entry.index, std::move(alone));
+  set_configuration_changed();
+  return entry.index;
+}
+
 // Counts joiners that are on their way to a vote.
 bool Core::State::wants_voter() const {
   const auto& members = configuration().members;

@@ -518,4 +518,42 @@ TEST(Membership, bootstrap_is_refused_on_a_log_that_is_not_new) {
   CHECK(first.core->bootstrap(0, "here:1").code() == Code::kInvalid);
 }
 
+TEST(Membership, C2_a_member_that_goes_on_alone_keeps_its_tail_in_a_new_term) {
+  Cluster cluster(3, kBase);
+  cluster.elect(1);
+  cluster.cut(1, 3);
+  cluster.cut_one_way(2, 1);  // 1 does not learn that it arrived
+  cluster.propose(1, "on two");
+  cluster.settle();
+  cluster.isolate(2);
+  const Index last = cluster.core(2).last().index;
+  const Index commit = cluster.core(2).commit_index();
+  const Term term = cluster.core(2).term();
+  CHECK(commit < last);  // perhaps acknowledged
+  const Result<Index> alone = ask(cluster, 2, [](Core& core) { return core.become_alone(202, "here:2"); });
+  CHECK_EQUAL(last + 1, *alone);
+  CHECK(cluster.core(2).term() > term);
+  CHECK(cluster.core(2).last().term > term);
+  CHECK_EQUAL(1, cluster.core(2).configuration().members.size());
+  cluster.drop_all();
+  cluster.pump(2);
+  cluster.tick(2, 2);
+  cluster.pump(2);
+  CHECK(cluster.core(2).role() == Role::kLeader);
+  CHECK(cluster.core(2).applied_index() > last);
+  CHECK(cluster.core(2).check_invariants().is_ok());
+}
+
+TEST(Membership, C2_who_leads_or_has_no_state_of_its_own_does_not_go_on_alone) {
+  Cluster cluster(3, kBase);
+  cluster.elect(1);
+  CHECK(cluster.core(1).become_alone(101, "here:1").status().code() == Code::kRefused);
+  TestMember& blank = cluster.add_blank(9);
+  CHECK(blank.core->become_alone(909, "here:9").status().code() == Code::kRefused);
+  cluster.member(3).disk.rot(kBase + 1);
+  cluster.restart(3);
+  CHECK(cluster.core(3).is_mute());
+  CHECK(cluster.core(3).become_alone(303, "here:3").status().code() == Code::kBusy);
+}
+
 }  // namespace dqlite::raft
