@@ -65,6 +65,11 @@ raft::EntryId ReplicatedDatabases::durable_point() {
   return {point.index, point.term};
 }
 
+raft::EntryId ReplicatedDatabases::newest_held() {
+  vfs::DatabaseSet::Point point = databases_.newest_checkpoint();
+  return {point.index, point.term};
+}
+
 Result<std::unique_ptr<raft::SnapshotSource>> ReplicatedDatabases::open_snapshot() {
   Result<std::unique_ptr<vfs::SnapshotReader>> reader = vfs::SnapshotReader::open(databases_);
   if (!reader) return reader.status();

@@ -22,6 +22,7 @@ class ReplicatedDatabases : public raft::StateMachine {
   void proposal_dropped(raft::ProposalId id, const Status& reason) override;
   void poisoned(const Status& reason) override;
   raft::EntryId durable_point() override;
+  raft::EntryId newest_held() override;
   Result<std::unique_ptr<raft::SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<raft::SnapshotSink>> begin_install(raft::EntryId last, uint64_t size_bytes) override;
   void discard_kept_install() override;

@@ -130,12 +130,11 @@ Status RunningNode::start(const vfs::OpenParameters& parameters) {
     if (Status status = settle_copy_of_new(**file); !status) return status;
     is_copy = false;
   }
+  // One that is a member is judged by the other members or, where there are none, by its operator: see
+  // raft/node/member_files.h.
   if (is_copy && (*file)->identity().node_id == 0) return refuse_copy(node_directory());
   if (Status status = remember_parameters(**file, parameters); !status) return status;
   if (Status status = start_consensus(std::move(*file)); !status) return status;
-  // Where there are other members these judge by the boot counter; a node that is alone has nobody to ask
-  // [B7].
-  if (is_copy && node_->status().members.size() <= 1) return refuse_copy(node_directory());
   return Status::ok();
 }
 
@@ -215,6 +214,15 @@ Status RunningNode::database_opened(vfs::Database& database, const vfs::OpenPara
   if (failure_class(joined.code()) != FailureClass::kTemporary) return joined;
   vfs::queue_log(joined.sentence());  // it goes on in the background
   return Status::ok();
+}
+
+Result<std::string> RunningNode::recover(bool force, raft::Deadline deadline) {
+  // What a failed node could read of a damaged log is in memory, and the log may have to begin behind the files.
+  if (force && node_->standing() == raft::Standing::kPoisoned) {
+    Status saved = databases_->checkpoint_locally(deadline);
+    if (!saved) return saved.in("moving what was read into the database files, before anything is given up");
+  }
+  return node_->recover(force, deadline);
 }
 
 void RunningNode::stop(raft::Deadline deadline) {

@@ -40,6 +40,8 @@ class RunningNode {
   Status database_opened(vfs::Database& database, const vfs::OpenParameters& parameters);
   [[nodiscard]] Beginnings& beginnings() { return *beginnings_; }
 
+  // See raft::Node::recover.
+  Result<std::string> recover(bool force, raft::Deadline deadline);
   // Hands leadership over, ends the consensus, wakes whoever waits for it, and moves what is committed into
   // the database files: all by `deadline`. A second call waits for nothing.
   void stop(raft::Deadline deadline);

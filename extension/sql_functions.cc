@@ -76,6 +76,14 @@ Status checkpoint(sqlite3_context* context, ConnectionNode& node, Arguments) {
   return Status::ok();
 }
 
+Status recover(sqlite3_context* context, ConnectionNode& node, Arguments arguments) {
+  const bool force = arguments.count > 0 && arguments.type(0) == SQLITE_TEXT && arguments.text(0) == "force";
+  Result<std::string> text = node.node->recover(force, node.deadline());
+  if (!text) return text.status();
+  return_text(context, *text);
+  return Status::ok();
+}
+
 Status stop(sqlite3_context*, ConnectionNode& node, Arguments) {
   node.node->stop(raft::Clock::now() + kExitTime);
   return Status::ok();
@@ -171,6 +179,8 @@ constexpr Function kFunctions[] = {
     {"dqlite_transfer", 1, SQLITE_DIRECTONLY, with_node<transfer>},
     {"dqlite_remove", 1, SQLITE_DIRECTONLY, with_node<remove_member>},
     {"dqlite_role", 2, SQLITE_DIRECTONLY, with_node<set_role>},
+    {"dqlite_recover", 0, SQLITE_DIRECTONLY, with_node<recover>},
+    {"dqlite_recover", 1, SQLITE_DIRECTONLY, with_node<recover>},
     {"dqlite_stop", 0, SQLITE_DIRECTONLY, with_node<stop>},
 };
 

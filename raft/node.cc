@@ -12,6 +12,8 @@ namespace {
 
 // For a loop that is late with what it ends at a deadline.
 constexpr std::chrono::milliseconds kGrace{500};
+// For a roll call, a save of the identity and an election of one.
+constexpr std::chrono::seconds kDecision{20};
 
 Status timed_out(const std::string& what) {
   return {Code::kTimeout, "the time given was over before " + what};
@@ -48,6 +50,7 @@ class RealNode final : public Node {
   Status bootstrap(bool adopted, Deadline deadline) override;
   Status join(const std::string& address, Deadline deadline) override;
   Result<MemberAnswer> change_members(const MemberChange& change, Deadline deadline) override;
+  Result<std::string> recover(bool force, Deadline deadline) override;
   void stop(Deadline deadline) override;
   void propose(Proposal proposal) override;
   Result<Index> propose_anywhere(SharedBytes payload, Deadline deadline) override;
@@ -68,6 +71,7 @@ class RealNode final : public Node {
   Status begin_as_what_it_is();
   Status start_threads();
   Status show_as_failed();
+  Result<std::string> recover_failed(bool force);
   void hand_leadership_over(Deadline deadline);
   void wait_for_threads(Deadline deadline);
 
@@ -93,8 +97,9 @@ class RealNode final : public Node {
   Applier applier_;
   mutable Driver driver_;  // `status` asks it
   StateMachine& machine_;
-  Index replay_to_ = 0;  // what `open` waits for
-  Status failed_;        // why this node takes no part from its first moment on; ok: it does
+  Index replay_to_ = 0;                  // what `open` waits for
+  Status failed_;                        // why this node takes no part from its first moment on; ok: it does
+  std::optional<LonePlan> failed_plan_;  // how it could go on alone
   std::atomic<bool> stopping_{false};
 };
 
@@ -143,6 +148,7 @@ Status RealNode::begin_as_what_it_is() {
     Result<MemberFiles> files = open_member_files(posix_disk(), options_, *file_, machine_);
     if (!files) return files.status();
     failed_ = files->failed;
+    if (!failed_ && files->may_become_alone) failed_plan_ = plan_for(files->identity, *files, machine_);
     if (files->log == nullptr) {
       driver_.begin_as_failed();
       return Status::ok();
@@ -225,6 +231,45 @@ Result<MemberAnswer> RealNode::change_members(const MemberChange& change, Deadli
   };
   (void)published_.wait(is_seen, deadline, "this node saw the change");
   return answer;
+}
+
+// Not bounded by the deadline alone: a decision is awaited.
+Result<std::string> RealNode::recover(bool force, Deadline deadline) {
+  if (!failed_) return recover_failed(force);
+  auto completion = std::make_shared<Completion<Result<LoneAnswer>>>();
+  if (!driver_.loop().post([this, force, completion] { driver_.recover(force, completion); })) return ended();
+  const Deadline patience = std::max(deadline, Clock::now() + kDecision);
+  Result<LoneAnswer> answer = completion->wait(patience).value_or(
+      Status(Code::kUnknown,
+             "the node did not answer in time: it may or may not become a "
+             "cluster of one, and cluster_id in dqlite_status tells"));
+  if (!answer) return answer.status();
+  if (!answer->leads) return answer->text;
+  // It was founded long ago: this waits until it leads.
+  Status leads = bootstrap(false, patience);
+  if (!leads && leads.code() != Code::kTimeout) return leads;
+  return answer->text;
+}
+
+// Nothing of it runs, so nobody can be asked: only where nobody is known.
+Result<std::string> RealNode::recover_failed(bool force) {
+  if (!failed_plan_) {
+    return Status(Code::kRefused,
+                  "this node has failed, and has other members to help it: " + failed_.sentence());
+  }
+  const LonePlan& plan = *failed_plan_;
+  if (!force) return text_of_proposal(plan) + " It would take effect at the next start of this process.";
+  auto completion = std::make_shared<Completion<Result<Identity>>>();
+  const bool posted = reader_.post([this, completion] {
+    const bool is_decided = file_->identity().becomes_alone;
+    completion->complete(is_decided ? Result<Identity>(file_->identity()) : decide_to_be_alone(*file_));
+  });
+  if (!posted) return ended();
+  const Result<Identity> identity = completion->wait(Deadline::max()).value_or(ended());
+  if (!identity) return identity.status().in("making this node a cluster of one");
+  published_.set_warning("this node was made a cluster of one by dqlite_recover('force'). " +
+                         std::string(kAtNextStart));
+  return text_of_report(plan, identity->cluster_id) + " " + kAtNextStart;
 }
 
 void RealNode::stop(Deadline deadline) {

@@ -123,6 +123,10 @@ class Node {
   // returns when the cluster has agreed and this node knows. What may succeed in a moment (another change is under
   // way, no leader) is tried until `deadline`.
   virtual Result<MemberAnswer> change_members(const MemberChange& change, Deadline deadline) = 0;
+  // Makes this member a cluster of one that keeps what it holds (raft/node/lone_cluster.h), if `force`d and if no
+  // majority of its voters answers; it may write on return, unless the text says that it must be started again before.
+  // Without `force` nothing is changed. The text says what was done, or would be: what is kept, and what may be lost.
+  virtual Result<std::string> recover(bool force, Deadline deadline) = 0;
   // Hands leadership over if this node leads, says goodbye, and ends the threads as far as the deadline
   // allows. Safe at process exit and from inside a statement: never joins a thread past the deadline.
   virtual void stop(Deadline deadline) = 0;

@@ -62,6 +62,10 @@ class StateMachine {
   // what it holds.
   virtual EntryId durable_point() = 0;
 
+  // The newest entry of which anything is durable outside the log: what is new to the state machine must come above it.
+  // Any thread.
+  virtual EntryId newest_held() = 0;
+
   // Any thread; the source stays valid while later checkpoints run.
   virtual Result<std::unique_ptr<SnapshotSource>> open_snapshot() = 0;
   virtual Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) = 0;

@@ -209,6 +209,17 @@ DatabaseSet::Point DatabaseSet::durable_point() {
   return point;
 }
 
+DatabaseSet::Point DatabaseSet::newest_checkpoint() {
+  Point newest;
+  for (Database* database : databases()) {
+    if (database->id() == 0) continue;
+    const CommittedView view = database->committed();
+    const CheckpointRecord& record = view.file->record();
+    if (record.index > newest.index) newest = {record.index, record.term};
+  }
+  return newest;
+}
+
 Result<bool> DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
   Database* database = find_id(record.database);
   if (database == nullptr) {

@@ -89,6 +89,8 @@ class DatabaseSet {
     uint64_t term = 0;
   };
   Point durable_point();
+  // The newest checkpoint of any database: an entry at or below would be skipped by it [A5].
+  Point newest_checkpoint();
   [[nodiscard]] Point applied_point();
   [[nodiscard]] std::vector<DatabaseStatus> status();
   [[nodiscard]] std::vector<Database*> databases();

@@ -35,6 +35,8 @@ class Network {
   virtual bool send_boot_report(NodeId peer, const BootReport& report) = 0;
   // A connection of this start of a member is open, and something arrived on it within the last few seconds.
   [[nodiscard]] virtual bool hears(uint64_t instance, uint64_t boot_nonce) const = 0;
+  // The link to the peer is up, and something came over it within the last few seconds.
+  [[nodiscard]] virtual bool answers(NodeId peer) const = 0;
   // Ends the connections of members that `judge` does not want any more, with its reason as the refusal. Not from
   // inside a delegate's call.
   virtual void refuse_members(const std::function<Status(const Hello&)>& judge) = 0;

@@ -45,6 +45,8 @@ class PeerLink final : private ConnectionOwner {
   // Why the last attempt failed, or ok.
   [[nodiscard]] const Status& last_failure() const { return last_failure_; }
   [[nodiscard]] bool is_ready() const { return state_ == State::kReady; }
+  // When the peer was last seen to take or send something.
+  [[nodiscard]] uint64_t progress_ms() const { return progress_ms_; }
 
  private:
   enum class State : uint8_t { kIdle, kGreeting, kReady, kWaiting, kClosed };

@@ -12,6 +12,7 @@ namespace {
 constexpr int kBacklog = 128;
 constexpr size_t kMaxInbound = 1024;
 constexpr uint64_t kReceivingIntervalMs = 50;
+constexpr uint64_t kHeardMs = 2500;  // more than twice the interval at which members ping each other
 
 Status cannot_listen(const Address& address, int code) {
   if (code == UV_EADDRINUSE) {
@@ -176,9 +177,13 @@ bool Transport::send_boot_report(NodeId peer, const BootReport& report) {
   return !closed_ && link != links_.end() && link->second->is_ready() && link->second->send(encode(report));
 }
 
-// More than twice the interval at which members ping each other.
+bool Transport::answers(NodeId peer) const {
+  const auto link = links_.find(peer);
+  return link != links_.end() && link->second->is_ready() &&
+         uv_now(context_.loop) < link->second->progress_ms() + kHeardMs;
+}
+
 bool Transport::hears(uint64_t instance, uint64_t boot_nonce) const {
-  constexpr uint64_t kHeardMs = 2500;
   const uint64_t now = uv_now(context_.loop);
   return std::any_of(inbound_.begin(), inbound_.end(), [&](const auto& item) {
     const Inbound& inbound = *item.second;

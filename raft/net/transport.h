@@ -59,6 +59,7 @@ class Transport final : public Network, private PeerLinkDelegate {
   void wake(NodeId peer) override;
   bool send_boot_report(NodeId peer, const BootReport& report) override;
   [[nodiscard]] bool hears(uint64_t instance, uint64_t boot_nonce) const override;
+  [[nodiscard]] bool answers(NodeId peer) const override;
   void refuse_members(const std::function<Status(const Hello&)>& judge) override;
   void reply(ConnectionId to, const JoinReply& reply) override;
   void reply(ConnectionId to, const ForwardReply& reply) override;

@@ -10,7 +10,7 @@ namespace {
 
 Result<std::unique_ptr<Log>> open_log(Disk& disk, const NodeOptions& options, const Identity& identity,
                                       OnDamage on_damage, Term raise_term_to = 0) {
-  LogOptions with = log_options(options, identity.cluster_id);
+  LogOptions with = log_options(options, identity);
   with.on_damage = on_damage;
   with.raise_term_to = raise_term_to;
   return Log::open(disk, options.directory, with);
@@ -21,7 +21,8 @@ OpenedLog without_votes(const std::string& reason) {
   OpenedLog opened;
   opened.failed = {Code::kPoisoned, reason +
                                         ". Until then it takes part in nothing, and plain reads see what its "
-                                        "databases hold"};
+                                        "databases hold. If no other member is left to join, " +
+                                        kForceAlone};
   return opened;
 }
 
@@ -34,6 +35,7 @@ OpenedLog as_far_as_readable(std::unique_ptr<Log> log, const std::string& why,
                                         "readable in front of the damage. " +
                                         what_to_do};
   opened.mute_below = log->highest_term() + 1;
+  opened.lost = log->damage();
   opened.log = std::move(log);
   return opened;
 }
@@ -50,7 +52,7 @@ std::string being_repaired(const std::string& damage) {
          ". The damaged files are kept beside the log under names that begin with damaged-. This member "
          "neither votes nor campaigns until a leader, elected by the others, has sent it what is missing, "
          "which goes by itself; if the others can elect none, because most of them are down or damaged too, "
-         "bring those back, or begin a new cluster with the database file of the member that has the most";
+         "bring those back, or make the member that has the most a new cluster with dqlite_recover('force')";
 }
 
 // Steps 1 to 3.
@@ -68,6 +70,7 @@ Result<OpenedLog> put_aside(Disk& disk, const NodeOptions& options, const Identi
   opened.log = std::move(*log);
   opened.mute_below = note.mute_below;
   opened.damage = being_repaired(note.damage);
+  opened.lost = note.damage;
   return opened;
 }
 
@@ -83,8 +86,8 @@ Result<OpenedLog> open_damaged(Disk& disk, const NodeOptions& options, const Ide
   if (is_alone(**readable, identity.node_id) && !knows_peers) {
     OpenedLog opened = as_far_as_readable(
         std::move(*readable), "No other member could repair it",
-        "Restore the file from a copy of this very log and start again; or, to go on without what is lost, "
-        "save what is there (.backup, or VACUUM INTO) and begin a new cluster with that file");
+        std::string("Restore the file from a copy of this very log and start again; else ") + kForceAlone +
+            ". What is readable can be saved before (.backup, or VACUUM INTO)");
     opened.is_alone = true;
     return opened;
   }
@@ -99,13 +102,14 @@ Result<OpenedLog> open_damaged(Disk& disk, const NodeOptions& options, const Ide
 
 }  // namespace
 
-LogOptions log_options(const NodeOptions& options, const ClusterId& cluster) {
+LogOptions log_options(const NodeOptions& options, const Identity& identity) {
   LogOptions result;
   result.segment_bytes = options.segment_bytes;
   result.spare_segments = options.spare_segments;
   result.salt_seed = options.salt_seed;
-  result.cluster_id_high = cluster.high;
-  result.cluster_id_low = cluster.low;
+  result.cluster_id_high = identity.cluster_id.high;
+  result.cluster_id_low = identity.cluster_id.low;
+  result.former_clusters = identity.former_clusters;
   return result;
 }
 
@@ -132,6 +136,7 @@ Result<OpenedLog> open_log_of_member(Disk& disk, const NodeOptions& options, con
   if (*note && (*log)->hard_state().term >= (*note)->mute_below) {
     opened.mute_below = (*note)->mute_below;
     opened.damage = being_repaired((*note)->damage);
+    opened.lost = (*note)->damage;
   } else if (*note) {
     // Cut off between steps 1 and 2, and now all of it is readable: nothing was lost.
     Status removed = remove_repair_note(disk, options.directory);

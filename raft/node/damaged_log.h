@@ -31,9 +31,14 @@ struct OpenedLog {
   Term mute_below = 0;  // see `Recovered::mute_below`
   // What is damaged and what is being done about it; empty: all is well.
   std::string damage;
+  // The damage alone: file, offset, entries in doubt.
+  std::string lost;
 };
 
-LogOptions log_options(const NodeOptions& options, const ClusterId& cluster);
+LogOptions log_options(const NodeOptions& options, const Identity& identity);
+// For the sentences of members that are alone and failed.
+inline constexpr const char* kForceAlone =
+    "SELECT dqlite_recover() says what going on without it would keep and lose, and dqlite_recover('force') does it";
 // The log of a member. A failure is one that may be gone at the next try, or a file of a newer version.
 Result<OpenedLog> open_log_of_member(Disk& disk, const NodeOptions& options, const Identity& identity,
                                      bool knows_peers);

@@ -42,6 +42,7 @@ void Driver::on_turn_end() {
   const Standing before = parts_.published.standing.load();
   if (member_) member_->turn();
   if (phase_ == Phase::kEnded) return;
+  maybe_end_being_alone();
   const bool changed =
       parts_.published.leader.load() != leader_before || parts_.published.standing.load() != before;
   if (changed || details_are_stale_) refresh_details();
@@ -123,6 +124,9 @@ Status Driver::refusal_without_cluster() const {
   if (phase_ == Phase::kJoining || phase_ == Phase::kEntering) {
     return {Code::kNoQuorum,
             "this node is joining the cluster at " + identity_.join_target + " and is not a member yet"};
+  }
+  if (phase_ == Phase::kLeaving) {
+    return {Code::kNoQuorum, "this node is being made a cluster of its own by dqlite_recover('force')"};
   }
   return {Code::kNoQuorum, "this node belongs to no cluster yet"};
 }

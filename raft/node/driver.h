@@ -3,6 +3,7 @@
 //
 //   new ──bootstrap──► founding ──► member
 //   new ──join──► joining ⇄ (asks again) ──taken in──► entering ──► member
+//   member ──recover, by force──► leaving ──► member, alone
 //
 // Disk work of these steps (raft/node/member_files.h) is done by the reader. Loop thread only, but for the
 // constructor and `begin_as`, which come before the loop runs. A fault of any part ends in `poison`: from
@@ -15,9 +16,17 @@
 #include "raft/net/transport.h"
 #include "raft/node/join_client.h"
 #include "raft/node/live_member.h"
+#include "raft/node/lone_cluster.h"
 #include "raft/node/loop.h"
 
 namespace dqlite::raft {
+
+// What `Driver::recover` led to.
+struct LoneAnswer {
+  bool leads = false;  // soon, as a cluster of one
+  std::string text;
+};
+using LoneCompletion = std::shared_ptr<Completion<Result<LoneAnswer>>>;
 
 class Driver final : public LoopDelegate, public net::TransportDelegate {
  public:
@@ -58,6 +67,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void confirm_leadership(Term term, const StatusCompletion& completion);
   void read_index(const IndexCompletion& completion);
   void transfer_leadership(StatusCompletion completion);
+  void recover(bool force, const LoneCompletion& completion);
   void durable_point_moved();
   void shut_down();
 
@@ -67,7 +77,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void ticket_decided(uint64_t ticket, const Result<Index>& outcome);
 
  private:
-  enum class Phase : uint8_t { kNew, kFounding, kJoining, kEntering, kMember, kEnded };
+  // kLeaving: a member that is made a cluster of one, until its identity says so.
+  enum class Phase : uint8_t { kNew, kFounding, kJoining, kEntering, kMember, kLeaving, kEnded };
 
   // --- LoopDelegate ---
   void on_tick() override;
@@ -108,6 +119,11 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void join_as_member(const net::Address& target, const IndexCompletion& completion);
   [[nodiscard]] net::JoinReply answer_without_cluster(const net::JoinRequest& request) const;
 
+  // --- becoming a cluster of one (driver_recovery.cc) ---
+  void roll_called(bool force, const Status& refusal, const LoneCompletion& completion);
+  void decided(const LonePlan& plan, const Result<Identity>& identity, const LoneCompletion& completion);
+  void maybe_end_being_alone();
+
   // --- the end ---
   [[nodiscard]] Status refusal_without_cluster() const;
   void end(Standing standing, const Status& reason);
@@ -123,6 +139,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   bool details_are_stale_ = true;
   // Some cluster may count this node as a member because of an earlier request.
   bool join_may_have_effect_ = false;
+  Index alone_at_ = 0;  // the entry that makes this node a cluster of one, until that is committed
   std::unique_ptr<LiveMember> member_;
   std::unique_ptr<JoinClient> join_client_;
   std::unique_ptr<JoinClient> finished_join_client_;  // its callback may still be on the stack

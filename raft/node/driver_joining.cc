@@ -18,6 +18,8 @@ void Driver::bootstrap(bool adopted, StatusCompletion completion) {
           {Code::kRefused, "this node began to join the cluster at " + identity_.join_target +
                                " and must not found another: wait for the join, or name "
                                "another target with dqlite_join"});
+    case Phase::kLeaving:
+      return completion->complete(refusal_without_cluster());
     case Phase::kEnded:
       return completion->complete(end_reason_);
     case Phase::kNew:
@@ -87,6 +89,8 @@ void Driver::join(const net::Address& target, IndexCompletion completion) {
           Status(Code::kRefused, "this node is founding a cluster of its own just now"));
     case Phase::kMember:
       return join_as_member(target, completion);
+    case Phase::kLeaving:
+      return completion->complete(refusal_without_cluster());
     case Phase::kEntering:
       join_waiters_.push_back(std::move(completion));
       return;
@@ -254,6 +258,9 @@ net::JoinReply Driver::answer_without_cluster(const net::JoinRequest& request) c
     reply.sentence =
         "the nodes at " + request.address + " and " + address_ +
         " are both new and join each other: write on one of them first, then join it from the other";
+  } else if (phase_ == Phase::kLeaving) {
+    reply.code = net::JoinCode::kLater;
+    reply.sentence = refusal_without_cluster().sentence();
   } else if (phase_ == Phase::kJoining || phase_ == Phase::kEntering) {
     reply.code = net::JoinCode::kNew;
     reply.sentence =

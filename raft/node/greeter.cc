@@ -70,6 +70,11 @@ std::optional<std::string> Greeter::heard_address(const Member& member) const {
   return known->second.address;
 }
 
+bool Greeter::is_heard(const Member& member) const {
+  const Boot known = newest(member.instance);
+  return known.nonce != 0 && hears_ && hears_(member.instance, known.nonce);
+}
+
 Status Greeter::judge_answer(NodeId peer, const net::Hello& answer) {
   if (answer.node_id != peer) {
     return {Code::kRefused, "member " + std::to_string(peer) + " was expected, but this is " +
@@ -81,6 +86,17 @@ Status Greeter::judge_answer(NodeId peer, const net::Hello& answer) {
 Status Greeter::judge_cluster(const net::Hello& hello) const {
   if (identity_.node_id == 0) return not_a_member();
   if (hello.cluster_id == identity_.cluster_id) return Status::ok();
+  const auto& former = identity_.former_clusters;
+  if (std::find(former.begin(), former.end(), hello.cluster_id) != former.end()) {
+    return {
+        Code::kRefused,
+        "the node at " + address_ +
+            " was made a new cluster of its own by dqlite_recover('force') when most members of cluster " +
+            hello.cluster_id.text() + " were taken for lost, and the node at " + hello.address +
+            " still belongs to the old one. What was written since is in the new one: end this node's process, empty "
+            "its directory, and let it join " +
+            address_};
+  }
   return {Code::kRefused, "the node at " + hello.address + " belongs to cluster " + hello.cluster_id.text() +
                               ", but the node at " + address_ + " to cluster " + identity_.cluster_id.text()};
 }

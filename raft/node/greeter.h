@@ -66,6 +66,8 @@ class Greeter {
   // Tells whether a start of a member, by instance and nonce, is heard just now.
   void set_hears(std::function<bool(uint64_t, uint64_t)> hears) { hears_ = std::move(hears); }
 
+  // Its newest start is connected to this node.
+  [[nodiscard]] bool is_heard(const Member& member) const;
   // Where its newest start said that it is: newer than the configuration. Unset: not heard in this life.
   [[nodiscard]] std::optional<std::string> heard_address(const Member& member) const;
 

@@ -16,6 +16,7 @@ class JoinDesk {
   JoinDesk(Core& core, net::Network& network, const ClusterId& cluster)
       : core_(core), network_(network), cluster_(cluster) {}
 
+  void set_cluster(const ClusterId& cluster) { cluster_ = cluster; }
   void handle(net::ConnectionId from, const net::JoinRequest& request);
   // Once per turn: answers who can be answered.
   void answer_committed();
@@ -33,7 +34,7 @@ class JoinDesk {
 
   Core& core_;
   net::Network& network_;
-  const ClusterId cluster_;
+  ClusterId cluster_;
   std::vector<Waiting> waiting_;
 };
 

@@ -61,11 +61,13 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
           [this](const net::MemberReply& reply) { member_client_.handle_reply(core_.self(), reply); }),
       member_client_(core_, services.network, services.loop,
                      [this](const net::MemberRequest& request) { member_desk_.handle(0, request); }),
-      tender_(core_, services.greeter, services.options) {
+      tender_(core_, services.greeter, services.options),
+      roll_call_(core_, services.network, services.greeter, services.options.election_ticks) {
   core_.applied(files.applied);
   apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
   caught_up_at_ = files.recovered.last_index;
   damage_ = files.damage;
+  lost_ = files.lost;
   // What it acknowledged is not known until it is repaired.
   if (core_.is_mute()) caught_up_at_ = std::numeric_limits<Index>::max();
   services_.writer.begin(log_);
@@ -149,6 +151,7 @@ void LiveMember::tick() {
   forwarder_.try_waiting();
   member_client_.tick();
   tender_.tick();
+  roll_call_.tick();
   look_for_removal();
   if (has_leavers_) keep_links();
   if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
@@ -159,6 +162,30 @@ void LiveMember::tick() {
 void LiveMember::soon() {
   core_.tell_commit();
   is_late_ = true;
+}
+
+LonePlan LiveMember::lone_plan() const {
+  LonePlan plan;
+  plan.self = Member{core_.self(), 0, own_address_};
+  plan.kept = core_.last().index;
+  plan.committed = core_.commit_index();
+  plan.lost = lost_;
+  for (const Member& member : core_.configuration().members) {
+    if (member.id != core_.self()) plan.forgotten.push_back(member);
+  }
+  return plan;
+}
+
+Result<Index> LiveMember::become_alone(const Identity& identity) {
+  for (NodeId peer : services_.network.peers()) link_lost(peer);
+  services_.network.keep_peers({});
+  // What they say from now on is another cluster's.
+  services_.network.refuse_members(
+      [this](const net::Hello& hello) { return services_.greeter.judge_greeting(hello); });
+  sender_.cancel_all();
+  log_->set_cluster_id(identity.cluster_id.high, identity.cluster_id.low);
+  desk_.set_cluster(identity.cluster_id);
+  return core_.become_alone(identity.instance, own_address_);
 }
 
 // --- outputs ---
@@ -393,6 +420,7 @@ void LiveMember::installed(const LogStart& start) {
 // The note goes last: until then another start finds the member mute, and repaired at once.
 void LiveMember::repaired() {
   damage_.clear();
+  lost_.clear();
   caught_up_at_ = core_.durable_index();
   services_.reader.post([this] {
     Status removed = remove_repair_note(services_.disk, services_.options.directory);
@@ -403,6 +431,7 @@ void LiveMember::repaired() {
 void LiveMember::fail_all(const Status& reason) {
   forwarder_.fail_all(reason);
   member_client_.fail_all(reason);
+  roll_call_.fail_all(reason);
   for (const auto& [id, answer] : reads_) answer(reason, 0);
   for (const StatusCompletion& waiter : transfers_) waiter->complete(reason);
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(reason);

@@ -15,10 +15,12 @@
 #include "raft/node/greeter.h"
 #include "raft/node/join_desk.h"
 #include "raft/node/log_writer.h"
+#include "raft/node/lone_cluster.h"
 #include "raft/node/member_client.h"
 #include "raft/node/member_desk.h"
 #include "raft/node/member_files.h"
 #include "raft/node/role_tender.h"
+#include "raft/node/roll_call.h"
 #include "raft/node/snapshot_receiver.h"
 #include "raft/node/snapshot_sender.h"
 
@@ -77,6 +79,15 @@ class LiveMember {
   // When this node leads and the no-op of its term is applied.
   void when_leading(StatusCompletion completion) { leading_waiters_.push_back(std::move(completion)); }
   void durable_point_moved() { compactor_.ask(); }
+
+  // --- leaving a cluster that has lost its majority (raft/node/lone_cluster.h) ---
+  // Ok: no majority answers.
+  void call_roll(RollCall::Done done) { roll_call_.begin(std::move(done)); }
+  [[nodiscard]] LonePlan lone_plan() const;
+  // What its log lost or is about to lose can only be seen to when the files are opened again.
+  [[nodiscard]] bool can_become_alone() const { return !core_.is_mute() && !core_.is_installing(); }
+  // Its identity says so already. Forgets the others, and leads when its log says so; returns the index of that entry.
+  Result<Index> become_alone(const Identity& identity);
 
   // --- from the other threads, by way of the loop ---
   void ticket_decided(uint64_t ticket, const Result<Index>& outcome) { forwarder_.decided(ticket, outcome); }
@@ -142,6 +153,7 @@ class LiveMember {
   MemberDesk member_desk_;
   MemberClient member_client_;
   RoleTender tender_;
+  RollCall roll_call_;
 
   std::deque<Outstanding> outstanding_;  // handed to the log writer
   bool has_entries_to_apply_ = false;    // the applier is not woken for them yet
@@ -150,6 +162,7 @@ class LiveMember {
   Index applied_told_ = 0;               // told to the core
   Index caught_up_at_ = 0;               // see Node::wait_caught_up
   std::string damage_;                   // of the log, while this member is mute because of it
+  std::string lost_;                     // the same, without what is done about it
   bool removed_ = false;                 // told by another member, or found in the log
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;

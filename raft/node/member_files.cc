@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "raft/log/random.h"
 #include "raft/node/damaged_log.h"
 #include "raft/node/install_note.h"
+#include "raft/node/lone_cluster.h"
 
 namespace dqlite::raft {
 
@@ -81,7 +81,7 @@ Result<std::unique_ptr<Log>> begin_log(Disk& disk, const NodeOptions& options, I
   identity.cluster_id = cluster;
   Status saved = file.save(identity);
   if (!saved) return saved;
-  return Log::open(disk, options.directory, log_options(options, cluster));
+  return Log::open(disk, options.directory, log_options(options, identity));
 }
 
 Status make_first_entry(Log& log, const std::string& address, uint64_t instance, bool adopted) {
@@ -101,14 +101,6 @@ Status make_first_entry(Log& log, const std::string& address, uint64_t instance,
   return output.poisoned ? *output.poisoned : log.append(output.persist);
 }
 
-Result<ClusterId> random_cluster_id() {
-  Result<uint64_t> high = random_number();
-  if (!high) return high.status();
-  Result<uint64_t> low = random_number();
-  if (!low) return low.status();
-  return ClusterId{*high, *low};
-}
-
 // Step 3, and from there on the same as every other start.
 Result<MemberFiles> become_member(Disk& disk, const NodeOptions& options, IdentityFile& file, NodeId node_id,
                                   StateMachine& machine) {
@@ -120,11 +112,38 @@ Result<MemberFiles> become_member(Disk& disk, const NodeOptions& options, Identi
   return open_member_files(disk, options, file, machine);
 }
 
+// Where there are other members these judge by the boot counter; a node that is alone has nobody to ask [B7].
+void refuse_if_alone(const NodeOptions& options, MemberFiles& files) {
+  const Recovered& recovered = files.recovered;
+  const Configuration& members = recovered.configurations.empty() ? recovered.start.configuration
+                                                                  : recovered.configurations.back().second;
+  if (members.members.size() > 1) return;
+  files.failed = {
+      Code::kPoisoned,
+      options.directory +
+          " was copied, restored or moved from another place: two nodes with one identity would be "
+          "two clusters that believe to be one. It can be read, and takes no writes. If the original still "
+          "exists, use it, and let this node start in an empty directory and join it. If it does not, this "
+          "node can go on as a new cluster: " +
+          kForceAlone};
+  files.may_become_alone = true;
+  // It takes part in nothing until it has failed, which is at once.
+  files.recovered.mute_below = std::max(recovered.hard_state.term, files.log->highest_term()) + 1;
+  files.recovered.hard_state = {files.recovered.mute_below, 0};
+  files.recovered.commit = recovered.last_index;
+}
+
 }  // namespace
 
-Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const IdentityFile& file,
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, IdentityFile& file,
                                       StateMachine& machine) {
-  return open_member_files(disk, options, file.identity(), file.knows_peers(), machine);
+  if (file.identity().becomes_alone) {
+    Status finished = finish_being_alone(disk, options, file, machine);
+    if (!finished) return finished.in("making this node a cluster of one");
+  }
+  Result<MemberFiles> files = open_member_files(disk, options, file.identity(), file.knows_peers(), machine);
+  if (files && files->failed && file.was_copied()) refuse_if_alone(options, *files);
+  return files;
 }
 
 Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,
@@ -135,6 +154,8 @@ Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, co
   if (!opened) return opened.status();
   files.failed = opened->failed;
   files.damage = opened->damage;
+  files.lost = opened->lost;
+  files.may_become_alone = opened->log == nullptr || opened->is_alone;
   if (opened->log == nullptr) return files;
   const EntryId durable = machine.durable_point();
   const Index start_before = opened->log->start().last.index;
@@ -144,8 +165,7 @@ Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, co
   }
   if (opened->log->start().last.index != start_before) {
     opened->log.reset();
-    Result<std::unique_ptr<Log>> again =
-        Log::open(disk, options.directory, log_options(options, identity.cluster_id));
+    Result<std::unique_ptr<Log>> again = Log::open(disk, options.directory, log_options(options, identity));
     if (!again) return again.status();
     opened->log = std::move(*again);
   }

@@ -29,10 +29,14 @@ struct MemberFiles {
   // null then, or ends in front of the damage and cannot be written.
   Status failed{};
   std::string damage{};
+  std::string lost{};             // the damage alone, without what is done about it
+  bool may_become_alone = false;  // failed, and no other member is known that could help
 };
 
 // A member's log, brought into agreement with the state machine.
-Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const IdentityFile& file,
+// Completes what made it a cluster of one, if that was cut off (raft/node/lone_cluster.h). Alone in a directory that
+// was copied or moved, it has failed: nobody can judge whether the original lives [B7].
+Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, IdentityFile& file,
                                       StateMachine& machine);
 // The same for an identity that is in no file: a simulation's. `knows_peers`: see IdentityFile.
 Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, const Identity& identity,

@@ -48,6 +48,7 @@ class SimMachine final : public StateMachine {
   void proposal_dropped(ProposalId id, const Status& reason) override { events_.dropped(id, reason); }
   void poisoned(const Status&) override { leads_ = 0; }
   EntryId durable_point() override { return storage_.checkpoint.last; }
+  EntryId newest_held() override { return storage_.checkpoint.last; }
   Result<std::unique_ptr<SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) override;
 

@@ -171,6 +171,11 @@ Status SimProcess::link_failure(NodeId peer) const {
   return found == link_status_.end() || !peers_.contains(peer) ? Status::ok() : found->second;
 }
 
+bool SimProcess::answers(NodeId peer) const {
+  const auto found = peers_.find(peer);
+  return found != peers_.end() && host_.world.network.is_connected(*this, found->second);
+}
+
 bool SimProcess::send_member_request(NodeId to, const net::MemberRequest& request) {
   const auto peer = peers_.find(to);
   if (poisoned_ || peer == peers_.end()) return false;

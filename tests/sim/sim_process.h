@@ -36,6 +36,7 @@ class SimProcess final : public Executor, public net::Network, public BootMemory
   [[nodiscard]] bool hears(uint64_t instance, uint64_t boot_nonce) const override {
     return host_.world.network.hears(*this, instance, boot_nonce);
   }
+  [[nodiscard]] bool answers(NodeId peer) const override;
   void refuse_members(const std::function<Status(const net::Hello&)>& judge) override;
   void reply(net::ConnectionId to, const net::JoinReply& reply) override;
   void reply(net::ConnectionId to, const net::MemberReply& reply) override;

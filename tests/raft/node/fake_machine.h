@@ -39,6 +39,7 @@ class FakeMachine final : public StateMachine {
   void proposal_dropped(ProposalId id, const Status& reason) override;
   void poisoned(const Status& reason) override;
   EntryId durable_point() override;
+  EntryId newest_held() override { return durable_point(); }
   Result<std::unique_ptr<SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) override;
   void discard_kept_install() override;

@@ -67,6 +67,18 @@ TEST(Greeter, a_member_is_welcome_and_its_address_remembered) {
   STRCMP_EQUAL("moved:3", greeter->heard_address(member_2())->c_str());
 }
 
+TEST(Greeter, C2_a_member_of_a_cluster_that_was_left_by_force_is_told_so) {
+  Identity identity = file->identity();
+  identity.node_id = 1;
+  identity.cluster_id = {6, 6};
+  identity.former_clusters = {{5, 5}};
+  greeter->set_identity(identity, "here:1");
+  FAILS_WITH(Code::kRefused, "was made a new cluster of its own by dqlite_recover('force')",
+             greeter->judge_greeting(of_member_2()));
+  FAILS_WITH(Code::kRefused, "empty its directory, and let it join here:1",
+             greeter->judge_greeting(of_member_2()));
+}
+
 TEST(Greeter, C3_what_another_member_heard_of_where_a_member_is_now_is_believed) {
   CHECK_FALSE(greeter->heard_address(member_2()).has_value());
   WORKS(greeter->learn({{{22, 7, 9, false, "moved:3"}}}, false));

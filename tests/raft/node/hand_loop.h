@@ -3,6 +3,8 @@
 #pragma once
 
 #include <deque>
+#include <map>
+#include <set>
 #include <vector>
 
 #include "raft/net/network.h"
@@ -47,14 +49,20 @@ class KeepingNetwork final : public net::Network {
   void wake(NodeId) override {}
   bool send_boot_report(NodeId, const net::BootReport&) override { return false; }
   [[nodiscard]] bool hears(uint64_t, uint64_t) const override { return false; }
+  [[nodiscard]] bool answers(NodeId peer) const override { return answering.contains(peer); }
   void refuse_members(const std::function<Status(const net::Hello&)>&) override {}
   void reply(net::ConnectionId, const net::JoinReply&) override {}
   void reply(net::ConnectionId, const net::ForwardReply&) override {}
   void reply(net::ConnectionId, const net::MemberReply&) override {}
   [[nodiscard]] Status link_failure(NodeId) const override { return Status::ok(); }
-  [[nodiscard]] Status link_refusal(NodeId) const override { return Status::ok(); }
+  [[nodiscard]] Status link_refusal(NodeId peer) const override {
+    const auto found = refusals.find(peer);
+    return found == refusals.end() ? Status::ok() : found->second;
+  }
 
   std::deque<Message> sent;
+  std::set<NodeId> answering;
+  std::map<NodeId, Status> refusals;
 };
 
 }  // namespace dqlite::raft
