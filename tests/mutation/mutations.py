@@ -238,6 +238,32 @@ mutation("another leader's entry is taken for the own proposal", "raft/node/appl
 mutation("an entry behind a gap is applied", "raft/node/applier.cc", "  if (entry.index != applied_ + 1) {", "  if (false) {")
 mutation("leadership is gained before the term's no-op is applied", "raft/node/applier.cc",
          "gaining_ && entry.index == gaining_->noop", "gaining_")
+ROLL_CALL = "raft/node/roll_call.cc"
+mutation("a member goes on alone while a majority answers", ROLL_CALL,
+         "if (!others || answering.members.size() < configuration.quorum()) return", "return")
+mutation("a member goes on alone beside a leader that it hears", ROLL_CALL, "    if (!is_heard) continue;", "    continue;")
+mutation("a member that refuses this one does not answer", ROLL_CALL, "return refuses || network_.answers", "return network_.answers")
+mutation("a roll is over with the first look", ROLL_CALL, "ticks_ >= kPatience * election_ticks_;", "ticks_ >= election_ticks_;")
+mutation("only the newest configuration is asked for a majority", ROLL_CALL,
+         "  if (judged) judged = judge_voters(core_.committed_configuration());\n", "")
+mutation("a member that goes on alone stays in its term", "raft/core/membership.cc", "become_follower(term + 1, 0);", "become_follower(term, 0);")
+mutation("a member that goes on alone gives up its tail", "raft/core/membership.cc",
+         "  become_follower(term + 1, 0);\n",
+         "  if (log.last_index() > commit) {\n    log.truncate_from(commit + 1);\n    storage.truncate_from(commit + 1);\n  }\n"
+         "  become_follower(term + 1, 0);\n")
+LONE = "raft/node/lone_cluster.cc"
+mutation("a log that becomes one member's alone stays in its term", LONE, "held.term}) + 1;", "held.term});")
+mutation("a damaged log that goes on alone is in a term that it was in before", LONE, "(*log)->highest_term() + 1;", "0;",
+         "std::max({log.hard_state().term, log.highest_term(), held.term}) + 1;", "log.hard_state().term + 1;")
+mutation("new entries lie below what the databases hold", LONE, "  if (held.index > log.last_index()) return true;\n", "")
+mutation("the end of a decision comes before the log says so", LONE,
+         "    Status appended = append_configuration(**log, file.identity(), options, machine.newest_held());",
+         "    Status appended = end_being_alone(file);\n"
+         "    if (appended) appended = append_configuration(**log, file.identity(), options, machine.newest_held());")
+mutation("the old cluster's id is forgotten with its segments in the log", LONE,
+         "  identity.former_clusters.push_back(identity.cluster_id);\n", "")
+mutation("a moved directory that is alone leads", "raft/node/member_files.cc", "files->failed && file.was_copied())", "files->failed && false)")
+mutation("links to the old cluster stay", "raft/node/live_member.cc", "  services_.network.keep_peers({});\n", "")
 GREETER = "raft/node/greeter.cc"
 mutation("a member of another cluster is welcome", GREETER,
          "if (hello.cluster_id == identity_.cluster_id) return Status::ok();", "return Status::ok();")

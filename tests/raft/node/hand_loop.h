@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -37,7 +38,7 @@ class HandExecutor final : public Executor {
 class KeepingNetwork final : public net::Network {
  public:
   void set_peer(NodeId, const net::Address&) override {}
-  void keep_peers(const std::vector<NodeId>&) override {}
+  void keep_peers(const std::vector<NodeId>& peers) override { kept = peers; }
   [[nodiscard]] std::vector<NodeId> peers() const override { return {}; }
   [[nodiscard]] bool has_peer(NodeId) const override { return true; }
   bool send(const Message& message) override {
@@ -50,7 +51,9 @@ class KeepingNetwork final : public net::Network {
   bool send_boot_report(NodeId, const net::BootReport&) override { return false; }
   [[nodiscard]] bool hears(uint64_t, uint64_t) const override { return false; }
   [[nodiscard]] bool answers(NodeId peer) const override { return answering.contains(peer); }
-  void refuse_members(const std::function<Status(const net::Hello&)>&) override {}
+  void refuse_members(const std::function<Status(const net::Hello&)>& judge) override {
+    std::erase_if(greeted, [&](const net::Hello& hello) { return !judge(hello); });
+  }
   void reply(net::ConnectionId, const net::JoinReply&) override {}
   void reply(net::ConnectionId, const net::ForwardReply&) override {}
   void reply(net::ConnectionId, const net::MemberReply&) override {}
@@ -61,6 +64,8 @@ class KeepingNetwork final : public net::Network {
   }
 
   std::deque<Message> sent;
+  std::optional<std::vector<NodeId>> kept;
+  std::vector<net::Hello> greeted;
   std::set<NodeId> answering;
   std::map<NodeId, Status> refusals;
 };

@@ -111,3 +111,26 @@ TEST(LiveMember, an_acknowledgement_leaves_when_the_log_writer_is_done_and_not_b
   CHECK_TRUE(applier_lane->run());
   LONGS_EQUAL(2, machine.commands().size());
 }
+
+TEST(LiveMember, C2_a_member_that_goes_on_alone_hears_and_tells_the_old_cluster_nothing_more) {
+  member->step(append(2, 1, 5, {0, 0}, {command_entry(1, 5)}, 0));
+  turn();
+  CHECK_TRUE(writer_lane->run());
+  turn();
+  Identity alone = first_of_three();
+  alone.cluster_id = {6, 6};
+  alone.former_clusters = {{5, 5}};
+  greeter.set_identity(alone, "here:1");
+  net::Hello old;
+  old.cluster_id = {5, 5};
+  old.node_id = 2;
+  network.greeted = {old};
+  const Result<Index> at = member->become_alone(alone);
+  WORKS(at.status());
+  LONGS_EQUAL(2, *at);
+  CHECK(network.kept.has_value() && network.kept->empty());
+  CHECK(network.greeted.empty());
+  turn();
+  CHECK_TRUE(writer_lane->run());
+  LONGS_EQUAL(2, log->last_index());
+}
