@@ -148,7 +148,7 @@ Status RealNode::begin_as_what_it_is() {
     Result<MemberFiles> files = open_member_files(posix_disk(), options_, *file_, machine_);
     if (!files) return files.status();
     failed_ = files->failed;
-    if (!failed_ && files->may_become_alone) failed_plan_ = plan_for(files->identity, *files, machine_);
+    if (!failed_ && files->may_become_alone) failed_plan_ = plan_for(files->identity, *files);
     if (files->log == nullptr) {
       driver_.begin_as_failed();
       return Status::ok();

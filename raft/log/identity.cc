@@ -241,6 +241,16 @@ Status IdentityFile::remember_peer(uint64_t instance, uint64_t boot_counter) {
   uint64_t& known = peers[instance];
   if (boot_counter <= known) return Status::ok();
   known = boot_counter;
+  return store_peers(std::move(peers));
+}
+
+Status IdentityFile::forget_peers() {
+  std::lock_guard turn(writing_);
+  return knows_peers() ? store_peers({}) : Status::ok();
+}
+
+// With `writing_` held.
+Status IdentityFile::store_peers(std::map<uint64_t, uint64_t> peers) {
   Bytes body;
   codec::Writer writer(body);
   writer.u32(static_cast<uint32_t>(peers.size()));

@@ -86,7 +86,9 @@ class IdentityFile final : public BootMemory {
   // These two may be called from any thread, beside each other and the rest.
   Status remember_peer(uint64_t instance, uint64_t boot_counter) override;
   [[nodiscard]] uint64_t peer_boot_counter(uint64_t instance) const override;
-  [[nodiscard]] bool knows_peers() const;  // any was ever seen
+  [[nodiscard]] bool knows_peers() const;  // any was ever seen, since the last `forget_peers`
+  // They belong to a cluster that this node has left. Durable on return.
+  Status forget_peers();
 
   // In a forked child: closes the lock's descriptor without giving up the parent's lock.
   void close_after_fork();
@@ -96,6 +98,7 @@ class IdentityFile final : public BootMemory {
   Status load();
   Status create();
   Status load_peers();
+  Status store_peers(std::map<uint64_t, uint64_t> peers);
   Status find_location();
   [[nodiscard]] bool is_elsewhere(const Identity& identity) const;
 

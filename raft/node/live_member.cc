@@ -68,6 +68,7 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
   caught_up_at_ = files.recovered.last_index;
   damage_ = files.damage;
   lost_ = files.lost;
+  held_ = files.held;
   // What it acknowledged is not known until it is repaired.
   if (core_.is_mute()) caught_up_at_ = std::numeric_limits<Index>::max();
   services_.writer.begin(log_);
@@ -167,8 +168,8 @@ void LiveMember::soon() {
 LonePlan LiveMember::lone_plan() const {
   LonePlan plan;
   plan.self = Member{core_.self(), 0, own_address_};
-  plan.kept = core_.last().index;
-  plan.committed = core_.commit_index();
+  plan.kept = std::max(core_.last().index, held_);
+  plan.committed = std::max(core_.commit_index(), held_);
   plan.lost = lost_;
   for (const Member& member : core_.configuration().members) {
     if (member.id != core_.self()) plan.forgotten.push_back(member);

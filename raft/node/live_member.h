@@ -163,6 +163,7 @@ class LiveMember {
   Index caught_up_at_ = 0;               // see Node::wait_caught_up
   std::string damage_;                   // of the log, while this member is mute because of it
   std::string lost_;                     // the same, without what is done about it
+  Index held_ = 0;                       // by the state machine, durably, at the start
   bool removed_ = false;                 // told by another member, or found in the log
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;

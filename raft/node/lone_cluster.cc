@@ -87,13 +87,13 @@ std::string loss_of(const LonePlan& plan) {
 
 }  // namespace
 
-LonePlan plan_for(const Identity& identity, const MemberFiles& files, StateMachine& machine) {
+LonePlan plan_for(const Identity& identity, const MemberFiles& files) {
   const Configuration& members = newest_configuration(files.recovered);
   LonePlan plan;
   const Member* self = members.find(identity.node_id);
   plan.self = self != nullptr ? *self : Member{identity.node_id, identity.instance, identity.listen};
-  plan.kept = std::max(files.recovered.last_index, machine.newest_held().index);
-  plan.committed = std::max(files.recovered.commit, machine.newest_held().index);
+  plan.kept = std::max(files.recovered.last_index, files.held);
+  plan.committed = std::max(files.recovered.commit, files.held);
   for (const Member& member : members.members) {
     if (member.id != identity.node_id) plan.forgotten.push_back(member);
   }
@@ -142,6 +142,8 @@ Result<Identity> decide_to_be_alone(IdentityFile& file) {
   identity.becomes_alone = true;
   Status saved = file.save(identity);
   if (!saved) return saved;
+  // Else a later damage would look like one that these peers can repair. A failure is made good at the next start.
+  (void)file.forget_peers();
   return identity;
 }
 
@@ -153,7 +155,8 @@ Status finish_being_alone(Disk& disk, const NodeOptions& options, IdentityFile& 
     if (!appended) return appended;
   }
   // Of the old cluster's repair or snapshot nothing will follow.
-  Status removed = remove_repair_note(disk, options.directory);
+  Status removed = file.forget_peers();
+  if (removed) removed = remove_repair_note(disk, options.directory);
   if (removed) removed = remove_install_note(disk, options.directory);
   return removed ? end_being_alone(file) : removed;
 }

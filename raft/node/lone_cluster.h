@@ -44,7 +44,7 @@ struct LonePlan {
 };
 
 // Of a member whose files were opened and that takes no part.
-LonePlan plan_for(const Identity& identity, const MemberFiles& files, StateMachine& machine);
+LonePlan plan_for(const Identity& identity, const MemberFiles& files);
 // "would make", without effect; "made", with the id of the new cluster.
 std::string text_of_proposal(const LonePlan& plan);
 std::string text_of_report(const LonePlan& plan, const ClusterId& cluster);

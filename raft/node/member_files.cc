@@ -153,6 +153,7 @@ Result<MemberFiles> open_member_files(Disk& disk, const NodeOptions& options, co
   Result<OpenedLog> opened = open_log_of_member(disk, options, identity, knows_peers);
   if (!opened) return opened.status();
   files.failed = opened->failed;
+  files.held = machine.newest_held().index;
   files.damage = opened->damage;
   files.lost = opened->lost;
   files.may_become_alone = opened->log == nullptr || opened->is_alone;

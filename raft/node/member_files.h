@@ -25,6 +25,7 @@ struct MemberFiles {
   std::shared_ptr<Log> log;
   Recovered recovered;
   Index applied = 0;  // the state machine's durable point: replay begins behind it
+  Index held = 0;     // the newest entry of which the state machine holds anything durably
   // The log is damaged (raft/node/damaged_log.h). `failed`: ok, or why this member takes no part; its log is
   // null then, or ends in front of the damage and cannot be written.
   Status failed{};

@@ -62,7 +62,10 @@ TEST_GROUP(LiveMember) {
     Result<std::unique_ptr<Log>> opened = Log::open(disk, "node/log", small);
     WORKS(opened.status());
     log = std::move(*opened);
-    MemberFiles files{first_of_three(), log, log->recovered(), 0, Status::ok(), {}};
+    MemberFiles files;
+    files.identity = first_of_three();
+    files.log = log;
+    files.recovered = log->recovered();
     files.recovered.start.configuration = Cluster(3).first_configuration;
     member = std::make_unique<LiveMember>(
         MemberServices{options, machine, published, loop, reader, writer, applier, network, disk, greeter,

@@ -214,6 +214,15 @@ TEST(LoneCluster, C2_twice_alone_reads_the_segments_of_both_clusters_before) {
   LONGS_EQUAL(kLast + 2, files->recovered.last_index);
 }
 
+TEST(LoneCluster, C2_the_peers_of_the_old_cluster_are_forgotten) {
+  make_member();
+  WORKS(identity->remember_peer(101, 4));
+  WORKS(decide_and_open());
+  CHECK(!identity->knows_peers());
+  begin_life();
+  CHECK(!identity->knows_peers());
+}
+
 TEST(LoneCluster, ids_of_members_stay_below_the_entries_to_come) {
   make_member();
   for (const std::string& path : disk->files()) {
