@@ -178,7 +178,7 @@ TEST(NodeRecovery, C2_a_node_that_holds_nothing_is_not_recovered) {
   FAILS_WITH(Code::kRefused, "there is nothing to recover", a.node->recover(true, patience()).status());
   b.start();
   b.join(a);
-  CHECK(eventually([this] { return a.voters() == 2; }));
+  CHECK(eventually([this] { return b.node->status().last_index >= b.node->status().identity.node_id; }));
   MemberChange change;
   change.action = MemberAction::kRemove;
   change.id = b.node->status().identity.node_id;
@@ -186,6 +186,20 @@ TEST(NodeRecovery, C2_a_node_that_holds_nothing_is_not_recovered) {
   CHECK(eventually([this] { return b.node->standing() == Standing::kRemoved; }));
   a.kill();
   FAILS_WITH(Code::kRefused, "was removed from its cluster", b.node->recover(true, patience()).status());
+}
+
+TEST(NodeRecovery, C2_a_standby_whose_only_voter_is_lost_goes_on_alone) {
+  a.start();
+  a.found();
+  b.start();
+  b.join(a);
+  LONGS_EQUAL(1, a.voters());
+  a.write("x");
+  CHECK(b.machine->wait_event("applied x"));
+  FAILS_WITH(Code::kRefused, "the cluster has a leader", b.node->recover(true, patience()).status());
+  a.kill();
+  recovered_text(b, true);
+  leader_of({&b}).write("y");
 }
 
 TEST(NodeRecovery, C2_a_damaged_log_without_other_members_is_cut_at_the_damage) {
