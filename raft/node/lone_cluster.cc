@@ -41,9 +41,9 @@ Result<std::unique_ptr<Log>> open_what_is_left(Disk& disk, const NodeOptions& op
 
 // True: the databases hold an entry that is not in the log, or another one in its place.
 bool is_beyond(const Log& log, EntryId held) {
-  if (held.index > log.last_index()) return true;
-  const bool is_in_log = held.index >= log.start().last.index && held.index != 0 && held.term != 0;
-  return is_in_log && log.term_at(held.index) != held.term;
+  const bool may_be_in_log = held.index >= log.start().last.index && held.index <= log.last_index();
+  if (!may_be_in_log) return held.index > log.last_index();
+  return held.term != 0 && log.term_at(held.index) != held.term;
 }
 
 Status append_configuration(Log& log, const Identity& identity, const NodeOptions& options, EntryId held) {

@@ -241,8 +241,8 @@ mutation("leadership is gained before the term's no-op is applied", "raft/node/a
 ROLL_CALL = "raft/node/roll_call.cc"
 mutation("a member goes on alone while a majority answers", ROLL_CALL,
          "if (!others || answering.members.size() < configuration.quorum()) return", "return")
-mutation("a member goes on alone beside a leader that it hears", ROLL_CALL, "    if (!is_heard) continue;", "    continue;")
-mutation("a member that refuses this one does not answer", ROLL_CALL, "return refuses || network_.answers", "return network_.answers")
+mutation("a member goes on alone beside a leader that it hears", ROLL_CALL, "    if (!is_heard) continue;", "    if (!is_heard || true) continue;")
+mutation("a member that refuses this one does not answer", ROLL_CALL, "return refuses || network_.answers", "return (refuses && false) || network_.answers")
 mutation("a roll is over with the first look", ROLL_CALL, "ticks_ >= kPatience * election_ticks_;", "ticks_ >= election_ticks_;")
 mutation("only the newest configuration is asked for a majority", ROLL_CALL,
          "  if (judged) judged = judge_voters(core_.committed_configuration());\n", "")
@@ -255,7 +255,7 @@ LONE = "raft/node/lone_cluster.cc"
 mutation("a log that becomes one member's alone stays in its term", LONE, "held.term}) + 1;", "held.term});")
 mutation("a damaged log that goes on alone is in a term that it was in before", LONE, "(*log)->highest_term() + 1;", "0;",
          "std::max({log.hard_state().term, log.highest_term(), held.term}) + 1;", "log.hard_state().term + 1;")
-mutation("new entries lie below what the databases hold", LONE, "  if (held.index > log.last_index()) return true;\n", "")
+mutation("new entries lie below what the databases hold", LONE, "  if (is_beyond(log, held)) {", "  if (false && is_beyond(log, held)) {")
 mutation("the end of a decision comes before the log says so", LONE,
          "    Status appended = append_configuration(**log, file.identity(), options, machine.newest_held());",
          "    Status appended = end_being_alone(file);\n"
