@@ -72,7 +72,7 @@ std::string names_of(const std::vector<Member>& members) {
 }
 
 std::string kept_of(const LonePlan& plan) {
-  const std::string kept = "everything up to entry " + std::to_string(plan.kept);
+  std::string kept = "everything up to entry " + std::to_string(plan.kept);
   if (plan.kept <= plan.committed) return kept;
   return kept + ", also what it does not know to be committed (behind entry " +
          std::to_string(plan.committed) + ")";
