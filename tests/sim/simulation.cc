@@ -1,5 +1,7 @@
 #include "tests/sim/simulation.h"
 
+#include <algorithm>
+
 namespace dqlite::raft::sim {
 
 namespace {
@@ -269,8 +271,12 @@ bool Simulation::may_be_damaged() {
   return true;
 }
 
-// The others are to have a majority by themselves.
+// The others are to have a majority by themselves, also with a change that was asked for before.
 bool Simulation::may_lose_vote(NodeId member) {
+  const auto& hosts = cluster_.hosts();
+  const bool has_damage =
+      std::any_of(hosts.begin(), hosts.end(), [](const auto& item) { return item.second->is_damaged(); });
+  if (has_damage && cluster_.world.timeline.now() < vote_is_lost_until_) return false;
   for (const Configuration& configuration : cluster_.configurations()) {
     size_t sound = 0;
     for (const Member& each : configuration.members) {
