@@ -3,6 +3,7 @@
 #include <new>
 #include <string>
 
+#include "extension/backup_function.h"
 #include "extension/connection_node.h"
 #include "extension/process_life.h"
 #include "raft/core/configuration.h"
@@ -81,6 +82,25 @@ Status recover(sqlite3_context* context, ConnectionNode& node, Arguments argumen
   Result<std::string> text = node.node->recover(force, node.deadline());
   if (!text) return text.status();
   return_text(context, *text);
+  return Status::ok();
+}
+
+Status backup(sqlite3_context* context, ConnectionNode&, Arguments arguments) {
+  if (arguments.type(0) != SQLITE_TEXT || (arguments.count > 1 && arguments.type(1) != SQLITE_TEXT)) {
+    return {
+        Code::kInvalid,
+        "dqlite_backup takes the path of a file that is not there yet and, if it is not main, the name of the "
+        "database, as in dqlite_backup('/backup/app.db', 'main')"};
+  }
+  const std::string schema = arguments.count > 1 ? arguments.text(1) : "main";
+  Result<BackupOutcome> outcome = back_up(sqlite3_context_db_handle(context), arguments.text(0), schema);
+  if (!outcome) return outcome.status();
+  if (outcome->was_interrupted) {
+    sqlite3_result_error(context, "interrupted", -1);
+    sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+    return Status::ok();
+  }
+  sqlite3_result_int64(context, static_cast<sqlite3_int64>(outcome->index));
   return Status::ok();
 }
 
@@ -175,6 +195,8 @@ constexpr Function kFunctions[] = {
     {"dqlite_join", 1, SQLITE_DIRECTONLY, with_node<join>},
     {"dqlite_leader", 0, 0, with_node<leader>},
     {"dqlite_checkpoint", 0, SQLITE_DIRECTONLY, with_node<checkpoint>},
+    {"dqlite_backup", 1, SQLITE_DIRECTONLY, with_node<backup>},
+    {"dqlite_backup", 2, SQLITE_DIRECTONLY, with_node<backup>},
     {"dqlite_transfer", 0, SQLITE_DIRECTONLY, with_node<transfer>},
     {"dqlite_transfer", 1, SQLITE_DIRECTONLY, with_node<transfer>},
     {"dqlite_remove", 1, SQLITE_DIRECTONLY, with_node<remove_member>},

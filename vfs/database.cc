@@ -92,6 +92,12 @@ CommittedView Database::committed() {
   return view();
 }
 
+CommittedView Database::committed_changes(std::vector<PageImage>& changes) {
+  std::lock_guard lock(mutex_);
+  changes = wal_.changes_until(wal_.newest());
+  return view();
+}
+
 SharedPage Database::frame(uint64_t sequence) {
   std::lock_guard lock(mutex_);
   return wal_.holds(sequence) ? wal_.frame(sequence).bytes : nullptr;

@@ -60,6 +60,9 @@ class Database {
   PinnedVersion begin_file_read(Reader& reader, uint64_t& index, uint64_t& term);
   void end_file_read(Reader& reader);
   CommittedView committed();
+  // The same, and what it has above the file: the pages that differ from the file's, ascending; null bytes stand
+  // for zeros.
+  CommittedView committed_changes(std::vector<PageImage>& changes);
   // A frame that a held snapshot covers; null if the whole copy was replaced meanwhile.
   SharedPage frame(uint64_t sequence);
   // The page numbers of the frames after `from` up to `to`. False if the whole copy was replaced meanwhile.

@@ -1,6 +1,7 @@
 #include "vfs/file_versions.h"
 
 #include <cstring>
+#include <optional>
 
 namespace dqlite::vfs {
 
@@ -45,29 +46,78 @@ Status FileVersions::read(const FileVersion& version, uint32_t page_number, std:
   return status;
 }
 
+namespace {
+
+using PageUse = std::function<Status(uint32_t page_number)>;
+
+// Every page that a checkpoint takes away: those it overwrites and those it cuts off.
+Status for_each_replaced(const CheckpointRecord& present, const CheckpointRecord& next,
+                         const std::vector<PageImage>& pages, const PageUse& use) {
+  for (const PageImage& image : pages) {
+    if (Status status = use(image.number); !status) return status;
+  }
+  for (uint64_t number = uint64_t{next.page_count} + 1; number <= present.page_count; number++) {
+    if (Status status = use(static_cast<uint32_t>(number)); !status) return status;
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+Status FileVersions::keep_in_memory(const CheckpointRecord& next, const std::vector<PageImage>& pages) {
+  std::unordered_map<uint32_t, SharedPage> old_pages;
+  const CheckpointRecord& present = file_->record();
+  Status kept = for_each_replaced(present, next, pages, [&](uint32_t number) -> Status {
+    auto page = std::make_shared<Bytes>(present.page_size);
+    Status status = file_->read(number, *page);
+    if (status) old_pages[number] = std::move(page);
+    return status;
+  });
+  if (!kept) return kept;
+  std::lock_guard lock(mutex_);
+  current_->forget_kept();
+  kept_total_->fetch_add(old_pages.size() * present.page_size);
+  current_->kept_ = std::move(old_pages);
+  return Status::ok();
+}
+
+void FileVersions::give_to_keepers(const CheckpointRecord& next, const std::vector<PageImage>& pages) {
+  std::lock_guard lock(keeping_);
+  if (keepers_.empty()) return;
+  const CheckpointRecord& present = file_->record();
+  Bytes page(present.page_size);
+  // A page that cannot be read ends its keeper's work, not the checkpoint.
+  (void)for_each_replaced(present, next, pages, [&](uint32_t number) {
+    std::optional<Status> read;
+    for (PageKeeper* keeper : keepers_) {
+      if (!keeper->needs(number)) continue;
+      if (!read) read = file_->read(number, page);
+      keeper->keep(number, page, *read);
+    }
+    return Status::ok();
+  });
+}
+
+bool FileVersions::add_keeper(PageKeeper& keeper) {
+  std::lock_guard keeping(keeping_);
+  std::lock_guard lock(mutex_);
+  if (current_->lost_) return false;
+  keepers_.push_back(&keeper);
+  return true;
+}
+
+void FileVersions::remove_keeper(PageKeeper& keeper) {
+  std::lock_guard keeping(keeping_);
+  std::erase(keepers_, &keeper);
+}
+
 Result<CheckpointCost> FileVersions::advance(const CheckpointRecord& next,
                                              const std::vector<PageImage>& pages, bool older_pinned,
                                              std::chrono::steady_clock::time_point deadline) {
   if (older_pinned) {
-    std::unordered_map<uint32_t, SharedPage> old_pages;
-    const CheckpointRecord& present = file_->record();
-    auto keep = [&](uint32_t number) -> Status {
-      auto page = std::make_shared<Bytes>(present.page_size);
-      Status status = file_->read(number, *page);
-      if (status) old_pages[number] = std::move(page);
-      return status;
-    };
-    for (const PageImage& image : pages) {
-      if (Status status = keep(image.number); !status) return status;
-    }
-    for (uint32_t number = next.page_count + 1; number <= present.page_count; number++) {
-      if (Status status = keep(number); !status) return status;
-    }
-    std::lock_guard lock(mutex_);
-    current_->forget_kept();
-    kept_total_->fetch_add(old_pages.size() * present.page_size);
-    current_->kept_ = std::move(old_pages);
+    if (Status status = keep_in_memory(next, pages); !status) return status;
   }
+  give_to_keepers(next, pages);
   Result<CheckpointCost> cost = file_->checkpoint(next, pages, deadline);
   std::lock_guard lock(mutex_);
   if (!cost) {
@@ -82,6 +132,8 @@ Result<CheckpointCost> FileVersions::advance(const CheckpointRecord& next,
 Result<CheckpointCost> FileVersions::replace(const CheckpointRecord& next, const PageReader& source,
                                              std::chrono::steady_clock::time_point deadline) {
   Result<CheckpointCost> cost = file_->replace(next, source, deadline, [this] {
+    std::lock_guard keeping(keeping_);
+    for (PageKeeper* keeper : keepers_) keeper->lose();
     std::lock_guard lock(mutex_);
     current_->lost_ = true;
   });

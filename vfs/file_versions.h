@@ -4,10 +4,11 @@
 // the old content of those pages [V-A2], so each checkpoint state of the file is a `FileVersion` that readers
 // pin; before a checkpoint overwrites a page while an older version is pinned, the page's old content is kept
 // in memory with that version. A chain leads from each version to the next; whoever is pinned keeps the rest
-// of the chain alive, and all of it goes with the last pin.
+// of the chain alive, and all of it goes with the last pin. Who reads for long, as a backup does, pins
+// nothing and is a `PageKeeper` instead: no checkpoint waits for it, and it may take as long as it likes.
 //
-// `read` from any thread; `advance` and `replace` from one thread at a time. Has its own mutex, the innermost
-// of the room.
+// `read` from any thread; `advance` and `replace` from one thread at a time. Has its own mutexes, the innermost
+// of the room but for what a keeper has.
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "vfs/database_file.h"
 
@@ -53,6 +55,18 @@ class FileVersion {
 
 using PinnedVersion = std::shared_ptr<const FileVersion>;
 
+// Somebody who needs the file as it is now and takes what he still needs of it before it is overwritten.
+// Called by the thread that changes the file.
+class PageKeeper {
+ public:
+  virtual ~PageKeeper() = default;
+  [[nodiscard]] virtual bool needs(uint32_t page_number) = 0;
+  // The page as it is in the file, canonical; `fault`: what is wrong with it, or ok.
+  virtual void keep(uint32_t page_number, ByteView page, const Status& fault) = 0;
+  // The file is being replaced by another copy of the database.
+  virtual void lose() = 0;
+};
+
 class FileVersions {
  public:
   explicit FileVersions(std::unique_ptr<DatabaseFile> file);
@@ -78,12 +92,22 @@ class FileVersions {
   Result<CheckpointCost> replace(const CheckpointRecord& next, const PageReader& source,
                                  std::chrono::steady_clock::time_point deadline);
 
+  // From now on the keeper is asked about every page before a checkpoint overwrites it. False: another copy of
+  // the database is being moved to the file just now.
+  bool add_keeper(PageKeeper& keeper);
+  // Returns when the keeper is not being called any more.
+  void remove_keeper(PageKeeper& keeper);
+
   // Memory held for pinned versions.
   [[nodiscard]] uint64_t kept_bytes() const { return kept_total_->load(); }
 
  private:
   // The kept page of `version` or a later one, if an overwrite has begun.
   [[nodiscard]] SharedPage find_kept(const FileVersion& version, uint32_t page_number) const;
+
+  // Old content of pages that `next` overwrites or cuts off, into the memory of the current version.
+  Status keep_in_memory(const CheckpointRecord& next, const std::vector<PageImage>& pages);
+  void give_to_keepers(const CheckpointRecord& next, const std::vector<PageImage>& pages);
 
   // After a failure: is the file what it was before?
   [[nodiscard]] bool is_untouched() const { return file_->failure().is_ok(); }
@@ -95,6 +119,8 @@ class FileVersions {
   FileVersion::Total kept_total_ = std::make_shared<std::atomic<uint64_t>>(0);
   mutable std::mutex mutex_;  // guards the chain: current_, and next_, kept_, lost_ of every version
   std::shared_ptr<FileVersion> current_;
+  std::mutex keeping_;  // guards keepers_, and is held while they are called; before mutex_
+  std::vector<PageKeeper*> keepers_;
 };
 
 }  // namespace dqlite::vfs

@@ -47,10 +47,14 @@ class Files {
   virtual Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) = 0;
   // Any other file of ours: closed with the object. `create`: truncated if it is there.
   virtual Result<std::shared_ptr<DataFile>> open(const std::string& path, bool create) = 0;
+  // The same for a file that is not there yet: kRefused if one is.
+  virtual Result<std::shared_ptr<DataFile>> create_new(const std::string& path) = 0;
   virtual Result<bool> exists(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
   virtual Status make_directory(const std::string& path) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
+  // kRefused if `to` is there: it is left alone.
+  virtual Status rename_new(const std::string& from, const std::string& to) = 0;
   virtual Status remove(const std::string& path) = 0;  // ok if it is not there
   virtual Status sync_directory(const std::string& path) = 0;
   // In a forked child: closes every descriptor this object still holds.

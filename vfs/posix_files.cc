@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <map>
 #include <mutex>
 #include <system_error>
@@ -48,6 +49,7 @@ Code code_of(int error) {
     case EDQUOT:
       return Code::kFull;
     case EACCES:
+    case EEXIST:
     case EPERM:
     case EROFS:
     case EISDIR:
@@ -222,6 +224,12 @@ class PosixFiles : public Files {
     return std::shared_ptr<DataFile>(std::make_shared<PosixFile>(path, descriptor));
   }
 
+  Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override {
+    int descriptor = -1;
+    if (Status status = open_descriptor(path, O_CREAT | O_EXCL, descriptor); !status) return status;
+    return std::shared_ptr<DataFile>(std::make_shared<PosixFile>(path, descriptor));
+  }
+
   Result<bool> exists(const std::string& path) override {
     struct stat info {};
     if (::stat(path.c_str(), &info) == 0) return true;
@@ -252,6 +260,16 @@ class PosixFiles : public Files {
   Status rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) == 0) return Status::ok();
     return failed_call("rename", from, errno).in("to " + to);
+  }
+
+  Status rename_new(const std::string& from, const std::string& to) override {
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return Status::ok();
+    if (errno != EINVAL && errno != ENOSYS) return failed_call("rename", from, errno).in("to " + to);
+    // A file system that cannot do both in one step.
+    Result<bool> is_there = exists(to);
+    if (!is_there) return is_there.status();
+    if (*is_there) return failed_call("rename", from, EEXIST).in("to " + to);
+    return rename(from, to);
   }
 
   Status remove(const std::string& path) override {

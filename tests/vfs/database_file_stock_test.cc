@@ -57,12 +57,20 @@ class KilledFiles : public Files {
     }
     return wrap(posix_files().open(path, create));
   }
+  Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override {
+    if (Status status = step(); !status) return status;
+    return wrap(posix_files().create_new(path));
+  }
   Result<bool> exists(const std::string& path) override { return posix_files().exists(path); }
   Result<std::vector<std::string>> list(const std::string& path) override { return posix_files().list(path); }
   Status make_directory(const std::string& path) override { return posix_files().make_directory(path); }
   Status rename(const std::string& from, const std::string& to) override {
     Status status = step();
     return status ? posix_files().rename(from, to) : status;
+  }
+  Status rename_new(const std::string& from, const std::string& to) override {
+    Status status = step();
+    return status ? posix_files().rename_new(from, to) : status;
   }
   Status remove(const std::string& path) override {
     Status status = step();

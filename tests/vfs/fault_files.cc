@@ -293,6 +293,11 @@ Result<std::shared_ptr<DataFile>> FaultFiles::open(const std::string& path, bool
   return std::shared_ptr<DataFile>(std::make_shared<FaultFile>(disk_, found->second, path));
 }
 
+Result<std::shared_ptr<DataFile>> FaultFiles::create_new(const std::string& path) {
+  if (disk_.entries_.contains(path)) return Status(Code::kRefused, "open of " + path + " failed: it exists");
+  return open(path, true);
+}
+
 Result<bool> FaultFiles::exists(const std::string& path) {
   bool dies_now = false;
   if (Status status = step("exists of " + path, false, dies_now); !status) return status;
@@ -322,6 +327,11 @@ Status FaultFiles::rename(const std::string& from, const std::string& to) {
     return {Code::kNotFound, "rename of " + from + ": no such file"};
   if (status || (dies_now && disk_.coin())) change_entry({directory_of(to), from, to, found->second});
   return status;
+}
+
+Status FaultFiles::rename_new(const std::string& from, const std::string& to) {
+  if (disk_.entries_.contains(to)) return {Code::kRefused, "rename to " + to + " failed: it exists"};
+  return rename(from, to);
 }
 
 Status FaultFiles::remove(const std::string& path) {

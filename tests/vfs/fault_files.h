@@ -110,10 +110,12 @@ class FaultFiles : public Files {
 
   Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) override;
   Result<std::shared_ptr<DataFile>> open(const std::string& path, bool create) override;
+  Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override;
   Result<bool> exists(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Status make_directory(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
+  Status rename_new(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   void close_after_fork() override {}

@@ -1,0 +1,71 @@
+// One committed state of a database, page by page, while commits and checkpoints go on.
+//
+// What the state has above the file is taken from the memory WAL at the beginning; the rest is read from the
+// file in order. A checkpoint that is about to overwrite a page which was not read yet hands it over first
+// (PageKeeper), so nobody waits for anybody, and beside what the memory WAL holds anyway the scan takes one
+// bit a page. For backups (vfs/backup.h) and for `verify_copy` (vfs/verification.h).
+//
+// `begin`, `run` and the rest belong to one thread; `Visit` is also called by the checkpoint thread, at the
+// same time for other pages.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "vfs/database.h"
+
+namespace dqlite::vfs {
+
+class StateScan final : private PageKeeper {
+ public:
+  // Every page of the state once, in no order, but for the page of SQLite's lock bytes, which holds nothing.
+  // `page`: canonical. `fault`: why it is not what it should be, or ok. A failure ends the scan.
+  using Visit = std::function<Status(uint32_t page_number, ByteView page, const Status& fault)>;
+
+  StateScan(Database& database, Visit visit) : database_(database), visit_(std::move(visit)) {}
+  ~StateScan() override { end(); }
+  StateScan(const StateScan&) = delete;
+  StateScan& operator=(const StateScan&) = delete;
+
+  // Takes the newest committed state. kBusy: the whole copy is being replaced just now.
+  Status begin();
+  // `pause` is called every so many pages; a failure ends the scan. kBusy: the copy was replaced meanwhile. When it
+  // returns, `Visit` is not being called any more.
+  Status run(const std::function<Status()>& pause);
+
+  [[nodiscard]] const CommitMark& mark() const { return mark_; }
+  [[nodiscard]] uint64_t database() const { return id_; }  // 0: not created yet, and empty
+  [[nodiscard]] uint32_t page_size() const { return page_size_; }
+  // The rolling checksum of what was visited.
+  [[nodiscard]] uint64_t checksum() const { return checksum_; }
+
+ private:
+  bool needs(uint32_t page_number) override;
+  void keep(uint32_t page_number, ByteView page, const Status& fault) override;
+  void lose() override;
+
+  // The first to come for a page has it, and visits it.
+  bool take(uint32_t page_number);
+  void visit(uint32_t page_number, ByteView page, const Status& fault);
+  Status visit_changes(const std::function<Status()>& pause);
+  Status visit_file(const std::function<Status()>& pause);
+  Status failure();
+  void end();
+
+  Database& database_;
+  const Visit visit_;
+  CommitMark mark_;
+  uint64_t id_ = 0;
+  uint32_t page_size_ = 0;
+  std::vector<PageImage> changes_;
+  bool is_keeper_ = false;
+
+  std::mutex mutex_;  // guards what follows; taken before the database's
+  bool begun_ = false;
+  std::vector<bool> taken_;  // by page number
+  Status failure_;
+  uint64_t checksum_ = 0;
+};
+
+}  // namespace dqlite::vfs
