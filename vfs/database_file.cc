@@ -76,6 +76,10 @@ Status DatabaseFile::read(uint32_t page_number, std::span<uint8_t> out) {
   return state_->read(page_number, out);
 }
 
+void DatabaseFile::forget_cached() {
+  state_->file->forget_cached();
+}
+
 void DatabaseFile::State::begin_copy(std::vector<uint32_t> page_numbers) {
   std::unique_lock<std::shared_mutex> guard(reads);
   copying = std::move(page_numbers);

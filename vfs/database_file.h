@@ -88,6 +88,9 @@ class DatabaseFile {
   // One page as of the present checkpoint, canonical; zeros above the file's end. `out` is one page long.
   Status read(uint32_t page_number, std::span<uint8_t> out);
 
+  // What is read next comes from the disk, as far as the system does this favour. Any thread.
+  void forget_cached();
+
   // Moves the file to `next` (same id and name). `pages`: ascending, canonical, none above next.page_count.
   // Pages in range that are neither in `pages` nor in the present file become zeros. kBusy if stock readers
   // still hold the file at `deadline`, with a sentence that says who if known; nothing has changed then.

@@ -19,6 +19,7 @@
 #include "vfs/committer.h"
 #include "vfs/database.h"
 #include "vfs/replicator.h"
+#include "vfs/verifier.h"
 
 namespace dqlite::vfs {
 
@@ -49,6 +50,7 @@ class DatabaseSet {
   [[nodiscard]] Replicator& replicator() { return *replicator_; }
   [[nodiscard]] Committer& committer() { return *committer_; }
   [[nodiscard]] Checkpointer& checkpointer() { return *checkpointer_; }
+  [[nodiscard]] Verifier& verifier() { return verifier_; }
   [[nodiscard]] const NodePaths& paths() const { return paths_; }
   [[nodiscard]] Files& files() { return files_; }
 
@@ -119,6 +121,7 @@ class DatabaseSet {
   std::mutex mutex_;    // guards databases_ and applied_
   std::map<std::string, std::unique_ptr<Database>> databases_;
   Point applied_;
+  Verifier verifier_{*this};  // last: its thread uses the others
 };
 
 }  // namespace dqlite::vfs

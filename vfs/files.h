@@ -35,6 +35,8 @@ class DataFile {
   virtual Status truncate(uint64_t size) = 0;
   virtual Status sync() = 0;  // fsync: data and size; a failure is final
   virtual Result<FileStamp> stamp() = 0;
+  // What is read next comes from the disk, as far as the system does this favour.
+  virtual void forget_cached() {}
   // Sets this descriptor's lock on a byte range at once, or kBusy. The lock outlives other descriptors of the
   // file.
   virtual Status lock(uint64_t offset, uint64_t length, LockKind kind) = 0;

@@ -145,6 +145,8 @@ class PosixFile : public DataFile {
     return stamp_from(info);
   }
 
+  void forget_cached() override { (void)::posix_fadvise(descriptor(), 0, 0, POSIX_FADV_DONTNEED); }
+
   [[nodiscard]] bool is_the_parents() const { return descriptor() == kClosedByFork; }
 
   Status lock(uint64_t offset, uint64_t length, LockKind kind) override {

@@ -1,0 +1,48 @@
+// The thread on which a node reads its copies again when a member asks (vfs/verification.h).
+//
+// It runs at the lowest priority, rests as long as it works, and keeps nobody waiting: not the applier, not the
+// checkpoints. Who asks while it reads gets the next reading's answer. `ask` from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "vfs/verification.h"
+
+namespace dqlite::vfs {
+
+class DatabaseSet;
+
+class Verifier {
+ public:
+  using Answer = std::function<void(Result<Bytes>)>;
+
+  explicit Verifier(DatabaseSet& databases) : databases_(databases) {}
+  ~Verifier() { stop(); }
+  Verifier(const Verifier&) = delete;
+  Verifier& operator=(const Verifier&) = delete;
+
+  // Never waits. `answer` is called by the thread, or at once for a question that is not understood; not at all for
+  // one that waits when the verifier stops.
+  void ask(ByteView question, Answer answer);
+  // The thread ends within the step it is in.
+  void stop();
+
+ private:
+  void run();
+  Result<Bytes> read_all();
+  Status rest();
+
+  DatabaseSet& databases_;
+  std::mutex mutex_;  // guards what follows, but for what the thread alone uses
+  std::condition_variable wake_;
+  std::vector<Answer> waiting_;
+  bool stopping_ = false;
+  std::thread thread_;
+  std::chrono::steady_clock::time_point rested_at_;  // the thread's own
+};
+
+}  // namespace dqlite::vfs
