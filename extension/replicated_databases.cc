@@ -82,6 +82,10 @@ Result<std::unique_ptr<raft::SnapshotSink>> ReplicatedDatabases::begin_install(r
   return std::unique_ptr<raft::SnapshotSink>(std::make_unique<DatabasesSink>(std::move(*writer)));
 }
 
+void ReplicatedDatabases::inquire(Bytes question, std::function<void(Result<Bytes>)> answer) {
+  databases_.verifier().ask(question, std::move(answer));
+}
+
 // A failure leaves a file that the next installation begins with.
 void ReplicatedDatabases::discard_kept_install() {
   (void)vfs::discard_kept_stream(databases_);

@@ -26,6 +26,7 @@ class ReplicatedDatabases : public raft::StateMachine {
   Result<std::unique_ptr<raft::SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<raft::SnapshotSink>> begin_install(raft::EntryId last, uint64_t size_bytes) override;
   void discard_kept_install() override;
+  void inquire(Bytes question, std::function<void(Result<Bytes>)> answer) override;
 
  private:
   vfs::DatabaseSet& databases_;

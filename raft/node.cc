@@ -19,6 +19,15 @@ Status timed_out(const std::string& what) {
   return {Code::kTimeout, "the time given was over before " + what};
 }
 
+class CompletionAnswer final : public PendingAnswer {
+ public:
+  explicit CompletionAnswer(AnswerCompletion completion) : completion_(std::move(completion)) {}
+  std::optional<Result<Bytes>> wait(Deadline deadline) override { return completion_->wait(deadline); }
+
+ private:
+  const AnswerCompletion completion_;
+};
+
 // The parts in the order in which they are made; their threads end in the opposite order.
 class RealNode final : public Node {
  public:
@@ -56,6 +65,8 @@ class RealNode final : public Node {
   Result<Index> propose_anywhere(SharedBytes payload, Deadline deadline) override;
   Status confirm_leadership(Term term, Deadline deadline) override;
   Status read_barrier(Deadline deadline) override;
+  std::unique_ptr<PendingAnswer> inquire(NodeId member, SharedBytes question,
+                                         Clock::duration silence) override;
   void durable_point_moved() override;
   Status wait_applied(Index index, Deadline deadline) override;
   Status wait_caught_up(Deadline deadline) override;
@@ -338,6 +349,18 @@ Status RealNode::read_barrier(Deadline deadline) {
         (code == Code::kNoQuorum && standing() != Standing::kNew && standing() != Standing::kJoining);
     if (!is_passing || Clock::now() >= deadline) return confirmed->status();
   }
+}
+
+std::unique_ptr<PendingAnswer> RealNode::inquire(NodeId member, SharedBytes question,
+                                                 Clock::duration silence) {
+  auto completion = std::make_shared<Completion<Result<Bytes>>>();
+  // The job goes with its copy of the completion, so that the loop sees when the asker has given up.
+  const bool posted =
+      driver_.loop().post([this, member, question = std::move(question), silence, completion] {
+        driver_.inquire(member, question, silence, completion);
+      });
+  if (!posted) completion->complete(ended());
+  return std::make_unique<CompletionAnswer>(std::move(completion));
 }
 
 void RealNode::durable_point_moved() {

@@ -101,6 +101,14 @@ struct MemberAnswer {
   uint32_t member_count = 0;   // that are left
 };
 
+// An answer that is under way. Who destroys it has given up.
+class PendingAnswer {
+ public:
+  virtual ~PendingAnswer() = default;
+  // Nothing: not by `deadline`; it may be waited for again.
+  virtual std::optional<Result<Bytes>> wait(Deadline deadline) = 0;
+};
+
 class Node {
  public:
   // Opens the directory, recovers the log, starts the threads, and returns when the state machine has applied
@@ -144,6 +152,10 @@ class Node {
   // Returns when this node has applied all that was committed anywhere in the cluster before the call: a
   // linearizable read may follow. Asks whoever leads, and the next leader if that one is deposed meanwhile.
   virtual Status read_barrier(Deadline deadline) = 0;
+  // Asks the state machine of a member, which may be this node's own (StateMachine::inquire). However long it takes:
+  // only a member that nothing is heard of for `silence` is given up, with kTimeout.
+  virtual std::unique_ptr<PendingAnswer> inquire(NodeId member, SharedBytes question,
+                                                 Clock::duration silence) = 0;
   // The durable point rose: the log's prefix may be dropped. Never waits.
   virtual void durable_point_moved() = 0;
 

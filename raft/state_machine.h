@@ -5,6 +5,7 @@
 // at a time: entries, role changes and fates of proposals arrive in ONE ordered queue [A1 iv].
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -69,6 +70,9 @@ class StateMachine {
   // Any thread; the source stays valid while later checkpoints run.
   virtual Result<std::unique_ptr<SnapshotSource>> open_snapshot() = 0;
   virtual Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) = 0;
+  // A question of a member's own state machine, this one's or another's, in words that only these know. Loop thread:
+  // never waits. `answer` is called once, by any thread, at any time, or never if the node ends.
+  virtual void inquire(Bytes question, std::function<void(Result<Bytes>)> answer) = 0;
   // What `keep` or a killed process left of an installation that nobody goes on with is removed.
   virtual void discard_kept_install() = 0;
 };

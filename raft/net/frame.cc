@@ -15,7 +15,8 @@ constexpr size_t kKeptBuffer = 1 << 20;  // a buffer that grew beyond is given b
 bool is_known(uint16_t type) {
   return (type >= static_cast<uint16_t>(FrameType::kHello) &&
           type <= static_cast<uint16_t>(FrameType::kBootReport)) ||
-         type == static_cast<uint16_t>(FrameType::kRaft);
+         (type >= static_cast<uint16_t>(FrameType::kRaft) &&
+          type <= static_cast<uint16_t>(FrameType::kInquiryReply));
 }
 
 Status not_a_node() {

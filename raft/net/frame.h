@@ -46,6 +46,8 @@ enum class FrameType : uint16_t {
   kMemberReply = 12,
   kBootReport = 13,
   kRaft = 16,  // a raft::Message
+  kInquiry = 17,
+  kInquiryReply = 18,
 };
 
 enum class FirstWord : uint8_t { kIncomplete, kNode, kUnknown };

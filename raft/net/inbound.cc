@@ -109,6 +109,11 @@ void Transport::Inbound::handle_member_frame(const Frame& frame) {
       if (!report) return refuse(report.status());
       return transport_.delegate_.handle_boot_report(hello_.node_id, *report);
     }
+    case FrameType::kInquiry: {
+      Result<Inquiry> inquiry = decode_inquiry(frame.body);
+      if (!inquiry) return refuse(inquiry.status());
+      return transport_.delegate_.handle_inquiry(id_, std::move(*inquiry));
+    }
     case FrameType::kReceiving:
       return transport_.delegate_.handle_heard(hello_.node_id);
     default:

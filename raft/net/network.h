@@ -29,6 +29,8 @@ class Network {
   // False where there is no connection, too: then one is begun, and a loss of the link tells of nothing that was
   // sent.
   virtual bool send_member_request(NodeId peer, const MemberRequest& request) = 0;
+  // The same.
+  virtual bool send_inquiry(NodeId peer, const Inquiry& inquiry) = 0;
   // Connects to the peer, if there is no connection: the greeting says where this node is.
   virtual void wake(NodeId peer) = 0;
   // False: dropped.
@@ -43,6 +45,7 @@ class Network {
   virtual void reply(ConnectionId to, const JoinReply& reply) = 0;
   virtual void reply(ConnectionId to, const ForwardReply& reply) = 0;
   virtual void reply(ConnectionId to, const MemberReply& reply) = 0;
+  virtual void reply(ConnectionId to, const InquiryReply& reply) = 0;
   // Why the link to `peer` is not up, or ok.
   [[nodiscard]] virtual Status link_failure(NodeId peer) const = 0;
   // The same, but ok for a peer that only cannot be reached: the failures that no repair of the network ends.

@@ -167,6 +167,14 @@ bool Transport::send_member_request(NodeId peer, const MemberRequest& request) {
   return false;
 }
 
+bool Transport::send_inquiry(NodeId peer, const Inquiry& inquiry) {
+  const auto link = links_.find(peer);
+  if (closed_ || link == links_.end()) return false;
+  if (link->second->is_ready()) return link->second->send(encode(inquiry));
+  link->second->wake();
+  return false;
+}
+
 void Transport::wake(NodeId peer) {
   const auto link = links_.find(peer);
   if (!closed_ && link != links_.end()) link->second->wake();
@@ -214,6 +222,10 @@ void Transport::reply(ConnectionId to, const MemberReply& reply) {
   if (Inbound* inbound = find(to)) inbound->send(encode(reply));
 }
 
+void Transport::reply(ConnectionId to, const InquiryReply& reply) {
+  if (Inbound* inbound = find(to)) inbound->send(encode(reply));
+}
+
 void Transport::tick() {
   if (closed_) return;
   forgotten_.clear();
@@ -252,6 +264,9 @@ void Transport::link_frame(NodeId peer, const Frame& frame) {
   } else if (frame.type == FrameType::kMemberReply) {
     Result<MemberReply> reply = decode_member_reply(frame.body);
     if (reply) delegate_.handle_member_reply(peer, *reply);
+  } else if (frame.type == FrameType::kInquiryReply) {
+    Result<InquiryReply> reply = decode_inquiry_reply(frame.body);
+    if (reply) delegate_.handle_inquiry_reply(peer, std::move(*reply));
   }
 }
 

@@ -32,6 +32,8 @@ class TransportDelegate {
   virtual void handle_forward_reply(NodeId from, const ForwardReply& reply) = 0;
   virtual void handle_member_request(ConnectionId from, const MemberRequest& request) = 0;
   virtual void handle_member_reply(NodeId from, const MemberReply& reply) = 0;
+  virtual void handle_inquiry(ConnectionId from, Inquiry inquiry) = 0;
+  virtual void handle_inquiry_reply(NodeId from, InquiryReply reply) = 0;
   virtual void handle_boot_report(NodeId from, const BootReport& report) = 0;
   // The link is gone: requests on it have an unknown outcome.
   virtual void handle_link_lost(NodeId peer) = 0;
@@ -56,6 +58,7 @@ class Transport final : public Network, private PeerLinkDelegate {
   bool send(const Message& message) override;
   bool send_forward(NodeId peer, const ForwardRequest& request) override;
   bool send_member_request(NodeId peer, const MemberRequest& request) override;
+  bool send_inquiry(NodeId peer, const Inquiry& inquiry) override;
   void wake(NodeId peer) override;
   bool send_boot_report(NodeId peer, const BootReport& report) override;
   [[nodiscard]] bool hears(uint64_t instance, uint64_t boot_nonce) const override;
@@ -64,6 +67,7 @@ class Transport final : public Network, private PeerLinkDelegate {
   void reply(ConnectionId to, const JoinReply& reply) override;
   void reply(ConnectionId to, const ForwardReply& reply) override;
   void reply(ConnectionId to, const MemberReply& reply) override;
+  void reply(ConnectionId to, const InquiryReply& reply) override;
   [[nodiscard]] Status link_failure(NodeId peer) const override;
   [[nodiscard]] Status link_refusal(NodeId peer) const override;
 

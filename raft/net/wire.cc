@@ -164,6 +164,24 @@ Bytes encode(const BootReport& report) {
   return seal_frame(FrameType::kBootReport, std::move(frame));
 }
 
+Bytes encode(const Inquiry& inquiry) {
+  Bytes frame = begin_frame(kSmallBody + inquiry.question.size());
+  Writer writer(frame);
+  writer.u64(inquiry.id);
+  writer.blob(inquiry.question);
+  return seal_frame(FrameType::kInquiry, std::move(frame));
+}
+
+Bytes encode(const InquiryReply& reply) {
+  Bytes frame = begin_frame(kSmallBody + reply.answer.size());
+  Writer writer(frame);
+  writer.u64(reply.id);
+  writer.u8(static_cast<uint8_t>(reply.status.code()));
+  writer.blob(reply.answer);
+  writer.text(reply.status.sentence());
+  return seal_frame(FrameType::kInquiryReply, std::move(frame));
+}
+
 Result<Hello> decode_hello(ByteView body) {
   return read_hello(body, "greeting");
 }
@@ -262,6 +280,29 @@ Result<MemberReply> decode_member_reply(ByteView body) {
   reply.member_count = reader.u32();
   std::string sentence = reader.text();
   if (!reader.finished()) return malformed("answer to a request to change the members");
+  if (code != Code::kOk) reply.status = Status(code, std::move(sentence));
+  return reply;
+}
+
+Result<Inquiry> decode_inquiry(ByteView body) {
+  Reader reader(body);
+  Inquiry inquiry;
+  inquiry.id = reader.u64();
+  const ByteView question = reader.blob();
+  inquiry.question.assign(question.begin(), question.end());
+  if (!reader.finished()) return malformed("inquiry");
+  return inquiry;
+}
+
+Result<InquiryReply> decode_inquiry_reply(ByteView body) {
+  Reader reader(body);
+  InquiryReply reply;
+  reply.id = reader.u64();
+  const Code code = code_of(reader.u8());
+  const ByteView answer = reader.blob();
+  reply.answer.assign(answer.begin(), answer.end());
+  std::string sentence = reader.text();
+  if (!reader.finished()) return malformed("answer to an inquiry");
   if (code != Code::kOk) reply.status = Status(code, std::move(sentence));
   return reply;
 }

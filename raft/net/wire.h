@@ -121,6 +121,20 @@ struct BootReport {
   std::vector<Start> starts;
 };
 
+// A question to the state machine of a member, repeated under the same id until it is answered. Body: u64 id, blob
+// question.
+struct Inquiry {
+  uint64_t id = 0;  // never used twice, by nobody
+  Bytes question;
+};
+
+// kBusy: it is being worked on, ask again. Body: u64 id, u8 code, blob answer, text sentence.
+struct InquiryReply {
+  uint64_t id = 0;
+  Status status;
+  Bytes answer;
+};
+
 Bytes encode(const Hello& hello);
 Bytes encode(const HelloAck& ack);
 Bytes encode(const Refusal& refusal);
@@ -131,6 +145,8 @@ Bytes encode(const ForwardReply& reply);
 Bytes encode(const MemberRequest& request);
 Bytes encode(const MemberReply& reply);
 Bytes encode(const BootReport& report);
+Bytes encode(const Inquiry& inquiry);
+Bytes encode(const InquiryReply& reply);
 // Body: u64 from, u64 to, u64 term, u8 kind (1 to 9 in the order of raft::Body), then the kind's fields in
 // the order of raft/core/message.h. An entry is u64 index, u64 term, u8 kind, blob payload.
 Bytes encode(const Message& message);
@@ -146,6 +162,8 @@ Result<ForwardReply> decode_forward_reply(ByteView body);
 Result<MemberRequest> decode_member_request(ByteView body);
 Result<MemberReply> decode_member_reply(ByteView body);
 Result<BootReport> decode_boot_report(ByteView body);
+Result<Inquiry> decode_inquiry(ByteView body);
+Result<InquiryReply> decode_inquiry_reply(ByteView body);
 Result<Message> decode_message(ByteView body);
 
 }  // namespace dqlite::raft::net

@@ -105,6 +105,14 @@ void Driver::handle_member_reply(NodeId from, const net::MemberReply& reply) {
   if (phase_ == Phase::kMember) member_->handle_member_reply(from, reply);
 }
 
+void Driver::handle_inquiry(net::ConnectionId from, net::Inquiry inquiry) {
+  if (phase_ == Phase::kMember) member_->handle_inquiry(from, std::move(inquiry));
+}
+
+void Driver::handle_inquiry_reply(NodeId from, net::InquiryReply reply) {
+  if (phase_ == Phase::kMember) member_->handle_inquiry_reply(from, std::move(reply));
+}
+
 void Driver::handle_boot_report(NodeId from, const net::BootReport& report) {
   if (phase_ == Phase::kMember) member_->handle_boot_report(from, report);
 }
@@ -145,6 +153,12 @@ void Driver::propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompl
 void Driver::change_members(const MemberChange& change, Deadline deadline,
                             const MemberCompletion& completion) {
   if (phase_ == Phase::kMember) return member_->change_members(change, deadline, completion);
+  completion->complete(refusal_without_cluster());
+}
+
+void Driver::inquire(NodeId member, const SharedBytes& question, Clock::duration silence,
+                     const AnswerCompletion& completion) {
+  if (phase_ == Phase::kMember) return member_->inquire(member, question, silence, completion);
   completion->complete(refusal_without_cluster());
 }
 

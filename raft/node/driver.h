@@ -64,6 +64,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void change_members(const MemberChange& change, Deadline deadline, const MemberCompletion& completion);
+  void inquire(NodeId member, const SharedBytes& question, Clock::duration silence,
+               const AnswerCompletion& completion);
   void confirm_leadership(Term term, const StatusCompletion& completion);
   void read_index(const IndexCompletion& completion);
   void transfer_leadership(StatusCompletion completion);
@@ -99,6 +101,8 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void handle_forward_reply(NodeId from, const net::ForwardReply& reply) override;
   void handle_member_request(net::ConnectionId from, const net::MemberRequest& request) override;
   void handle_member_reply(NodeId from, const net::MemberReply& reply) override;
+  void handle_inquiry(net::ConnectionId from, net::Inquiry inquiry) override;
+  void handle_inquiry_reply(NodeId from, net::InquiryReply reply) override;
   void handle_boot_report(NodeId from, const net::BootReport& report) override;
   void handle_link_lost(NodeId peer) override;
 

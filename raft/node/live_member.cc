@@ -62,7 +62,8 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
       member_client_(core_, services.network, services.loop,
                      [this](const net::MemberRequest& request) { member_desk_.handle(0, request); }),
       tender_(core_, services.greeter, services.options),
-      roll_call_(core_, services.network, services.greeter, services.options.election_ticks) {
+      roll_call_(core_, services.network, services.greeter, services.options.election_ticks),
+      inquirer_(identity.node_id, services.network, services.loop, services.machine, identity.boot_nonce) {
   core_.applied(files.applied);
   apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
   caught_up_at_ = files.recovered.last_index;
@@ -151,6 +152,7 @@ void LiveMember::tick() {
   compactor_.tick();
   forwarder_.try_waiting();
   member_client_.tick();
+  inquirer_.tick();
   tender_.tick();
   roll_call_.tick();
   look_for_removal();
@@ -433,6 +435,7 @@ void LiveMember::fail_all(const Status& reason) {
   forwarder_.fail_all(reason);
   member_client_.fail_all(reason);
   roll_call_.fail_all(reason);
+  inquirer_.fail_all(reason);
   for (const auto& [id, answer] : reads_) answer(reason, 0);
   for (const StatusCompletion& waiter : transfers_) waiter->complete(reason);
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(reason);

@@ -13,6 +13,7 @@
 #include "raft/node/compactor.h"
 #include "raft/node/forwarder.h"
 #include "raft/node/greeter.h"
+#include "raft/node/inquirer.h"
 #include "raft/node/join_desk.h"
 #include "raft/node/log_writer.h"
 #include "raft/node/lone_cluster.h"
@@ -67,10 +68,20 @@ class LiveMember {
     member_client_.handle_reply(from, reply);
   }
 
+  void handle_inquiry(net::ConnectionId from, net::Inquiry inquiry) {
+    inquirer_.handle_inquiry(from, std::move(inquiry));
+  }
+  void handle_inquiry_reply(NodeId from, net::InquiryReply reply) {
+    inquirer_.handle_reply(from, std::move(reply));
+  }
+
   // --- from application threads ---
   void propose(Proposal proposal);
   void propose_anywhere(SharedBytes payload, Deadline deadline, IndexCompletion completion);
   void change_members(const MemberChange& change, Deadline deadline, MemberCompletion completion);
+  void inquire(NodeId member, SharedBytes question, Clock::duration silence, AnswerCompletion completion) {
+    inquirer_.ask(member, std::move(question), silence, std::move(completion));
+  }
   void confirm_leadership(Term term, const StatusCompletion& completion);
   // Completed with an index at which the state holds all that was committed anywhere before this call.
   void read_index(const IndexCompletion& completion);
@@ -154,6 +165,7 @@ class LiveMember {
   MemberClient member_client_;
   RoleTender tender_;
   RollCall roll_call_;
+  Inquirer inquirer_;
 
   std::deque<Outstanding> outstanding_;  // handed to the log writer
   bool has_entries_to_apply_ = false;    // the applier is not woken for them yet

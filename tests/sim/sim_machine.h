@@ -53,6 +53,7 @@ class SimMachine final : public StateMachine {
   Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) override;
 
   void discard_kept_install() override { storage_.incoming.clear(); }
+  void inquire(Bytes, std::function<void(Result<Bytes>)>) override {}
 
   // Its log was damaged, and may begin again below the state.
   void expect_replay() { is_replayed_ = true; }

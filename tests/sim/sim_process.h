@@ -32,6 +32,7 @@ class SimProcess final : public Executor, public net::Network, public BootMemory
   void wake(NodeId peer) override;
   bool send_forward(NodeId peer, const net::ForwardRequest& request) override;
   bool send_member_request(NodeId peer, const net::MemberRequest& request) override;
+  bool send_inquiry(NodeId, const net::Inquiry&) override { return false; }
   bool send_boot_report(NodeId peer, const net::BootReport& report) override;
   [[nodiscard]] bool hears(uint64_t instance, uint64_t boot_nonce) const override {
     return host_.world.network.hears(*this, instance, boot_nonce);
@@ -40,6 +41,7 @@ class SimProcess final : public Executor, public net::Network, public BootMemory
   void refuse_members(const std::function<Status(const net::Hello&)>& judge) override;
   void reply(net::ConnectionId to, const net::JoinReply& reply) override;
   void reply(net::ConnectionId to, const net::MemberReply& reply) override;
+  void reply(net::ConnectionId, const net::InquiryReply&) override {}
   void reply(net::ConnectionId to, const net::ForwardReply& reply) override;
   [[nodiscard]] Status link_failure(NodeId peer) const override;
   [[nodiscard]] Status link_refusal(NodeId peer) const override { return link_failure(peer); }

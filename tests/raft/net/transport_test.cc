@@ -61,6 +61,12 @@ class End final : public TransportDelegate {
     transport.reply(from, reply);
   }
   void handle_member_reply(NodeId, const MemberReply& reply) override { member_replies.push_back(reply); }
+  void handle_inquiry(ConnectionId from, Inquiry inquiry) override {
+    transport.reply(from, InquiryReply{inquiry.id, {}, inquiry.question});
+  }
+  void handle_inquiry_reply(NodeId, InquiryReply reply) override {
+    inquiry_replies.push_back(std::move(reply));
+  }
   void handle_boot_report(NodeId, const BootReport&) override {}
   void handle_link_lost(NodeId) override { lost++; }
 
@@ -79,6 +85,7 @@ class End final : public TransportDelegate {
   std::vector<Message> messages;
   std::vector<ForwardReply> replies;
   std::vector<MemberReply> member_replies;
+  std::vector<InquiryReply> inquiry_replies;
   int heard = 0;
   int lost = 0;
 };
@@ -269,6 +276,18 @@ TEST(Transport, a_request_to_change_the_members_is_answered) {
   LONGS_EQUAL(42, a.member_replies[0].request_id);
   LONGS_EQUAL(9, a.member_replies[0].index);
   CHECK_FALSE(a.transport.send_member_request(3, MemberRequest{}));
+}
+
+TEST(Transport, an_inquiry_is_answered) {
+  End a(*context, 1, 7), b(*context, 2, 7);
+  a.know(b);
+  const Inquiry inquiry{42, {1, 2, 3}};
+  CHECK_FALSE(a.transport.send_inquiry(2, inquiry));  // begins the connection
+  CHECK(eventually([&] { return a.transport.send_inquiry(2, inquiry); }, {&a.transport, &b.transport}));
+  CHECK(eventually([&] { return a.inquiry_replies.size() == 1; }, {&a.transport, &b.transport}));
+  LONGS_EQUAL(42, a.inquiry_replies[0].id);
+  CHECK(a.inquiry_replies[0].answer == inquiry.question);
+  CHECK_FALSE(a.transport.send_inquiry(3, inquiry));
 }
 
 TEST(Transport, M9_a_member_that_is_not_wanted_any_more_is_told_why) {

@@ -92,6 +92,10 @@ std::vector<Sample> all_samples() {
                      [](ByteView b) { return decode_member_reply(b).status(); }});
   samples.push_back({body_of(encode(BootReport{{{5, 6, 7, true, "a:1"}, {8, 9, 0, false}}})),
                      [](ByteView b) { return decode_boot_report(b).status(); }});
+  samples.push_back(
+      {body_of(encode(Inquiry{5, {1, 2, 3}})), [](ByteView b) { return decode_inquiry(b).status(); }});
+  samples.push_back({body_of(encode(InquiryReply{5, {Code::kBusy, "later"}, {1, 2}})),
+                     [](ByteView b) { return decode_inquiry_reply(b).status(); }});
   for (const Message& each : all_messages()) {
     samples.push_back({body_of(encode(each)), [](ByteView b) { return decode_message(b).status(); }});
   }
@@ -173,6 +177,18 @@ TEST(Wire, a_request_to_change_the_members_and_its_answer_keep_each_field) {
   LONGS_EQUAL(9, reply->leader);
   STRCMP_EQUAL("b:2", reply->leader_address.c_str());
   LONGS_EQUAL(3, reply->member_count);
+}
+
+TEST(Wire, an_inquiry_and_its_answer_keep_each_field) {
+  const Result<Inquiry> inquiry = decode_inquiry(body_of(encode(Inquiry{5, {1, 2, 3}})));
+  LONGS_EQUAL(5, inquiry->id);
+  CHECK(inquiry->question == Bytes({1, 2, 3}));
+  const Result<InquiryReply> reply =
+      decode_inquiry_reply(body_of(encode(InquiryReply{6, {Code::kRefused, "no"}, {4, 5}})));
+  LONGS_EQUAL(6, reply->id);
+  CHECK(reply->status.code() == Code::kRefused);
+  STRCMP_EQUAL("no", reply->status.sentence().c_str());
+  CHECK(reply->answer == Bytes({4, 5}));
 }
 
 TEST(Wire, B7_a_report_of_starts_keeps_each_field) {

@@ -149,6 +149,40 @@ void FakeMachine::install() {
   note("installed");
 }
 
+void FakeMachine::inquire(Bytes question, std::function<void(Result<Bytes>)> answer) {
+  const std::string text(question.begin(), question.end());
+  const auto give = [text, answer = std::move(answer)] {
+    if (text == "refuse") return answer(Status(Code::kRefused, "no answer to that"));
+    const std::string answered = "answer to " + text;
+    answer(Bytes(answered.begin(), answered.end()));
+  };
+  {
+    std::lock_guard lock(mutex_);
+    if (holds_inquiries_) return held_inquiries_.push_back(give);
+  }
+  give();
+}
+
+void FakeMachine::hold_inquiries() {
+  std::lock_guard lock(mutex_);
+  holds_inquiries_ = true;
+}
+
+void FakeMachine::answer_inquiries() {
+  std::vector<std::function<void()>> held;
+  {
+    std::lock_guard lock(mutex_);
+    holds_inquiries_ = false;
+    held.swap(held_inquiries_);
+  }
+  for (const auto& give : held) give();
+}
+
+size_t FakeMachine::held_inquiries() const {
+  std::lock_guard lock(mutex_);
+  return held_inquiries_.size();
+}
+
 void FakeMachine::discard_kept_install() {
   std::lock_guard lock(mutex_);
   file_.incoming.clear();

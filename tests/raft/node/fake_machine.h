@@ -43,6 +43,8 @@ class FakeMachine final : public StateMachine {
   Result<std::unique_ptr<SnapshotSource>> open_snapshot() override;
   Result<std::unique_ptr<SnapshotSink>> begin_install(EntryId last, uint64_t size_bytes) override;
   void discard_kept_install() override;
+  // Answers with the question behind "answer to "; refuses the question "refuse".
+  void inquire(Bytes question, std::function<void(Result<Bytes>)> answer) override;
 
   // --- tests ---
   void checkpoint();
@@ -54,6 +56,10 @@ class FakeMachine final : public StateMachine {
   bool wait_incoming_held() const;
   // Written in this life.
   [[nodiscard]] uint64_t incoming_bytes_written() const;
+  // Questions wait until `answer_inquiries`.
+  void hold_inquiries();
+  void answer_inquiries();
+  [[nodiscard]] size_t held_inquiries() const;
   // The next apply fails so.
   void fail_with(const Status& status);
   // The next apply finds no memory.
@@ -86,6 +92,8 @@ class FakeMachine final : public StateMachine {
   std::vector<std::string> events_;
   std::vector<std::pair<ProposalId, Status>> dropped_;
   Status failure_;
+  bool holds_inquiries_ = false;
+  std::vector<std::function<void()>> held_inquiries_;
   bool throws_ = false;
   bool gate_closed_ = false;
   uint64_t hold_incoming_at_ = UINT64_MAX;

@@ -47,6 +47,7 @@ class KeepingNetwork final : public net::Network {
   }
   bool send_forward(NodeId, const net::ForwardRequest&) override { return false; }
   bool send_member_request(NodeId, const net::MemberRequest&) override { return false; }
+  bool send_inquiry(NodeId, const net::Inquiry&) override { return false; }
   void wake(NodeId) override {}
   bool send_boot_report(NodeId, const net::BootReport&) override { return false; }
   [[nodiscard]] bool hears(uint64_t, uint64_t) const override { return false; }
@@ -57,6 +58,7 @@ class KeepingNetwork final : public net::Network {
   void reply(net::ConnectionId, const net::JoinReply&) override {}
   void reply(net::ConnectionId, const net::ForwardReply&) override {}
   void reply(net::ConnectionId, const net::MemberReply&) override {}
+  void reply(net::ConnectionId, const net::InquiryReply&) override {}
   [[nodiscard]] Status link_failure(NodeId) const override { return Status::ok(); }
   [[nodiscard]] Status link_refusal(NodeId peer) const override {
     const auto found = refusals.find(peer);

@@ -40,6 +40,8 @@ class Mirror final : public net::TransportDelegate {
   void handle_forward_reply(NodeId, const net::ForwardReply&) override {}
   void handle_member_request(net::ConnectionId, const net::MemberRequest&) override {}
   void handle_member_reply(NodeId, const net::MemberReply&) override {}
+  void handle_inquiry(net::ConnectionId, net::Inquiry) override {}
+  void handle_inquiry_reply(NodeId, net::InquiryReply) override {}
   void handle_boot_report(NodeId, const net::BootReport&) override {}
   void handle_link_lost(NodeId) override {}
 
