@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "extension/interrupt_probe.h"
 #include "extension/node_registry.h"
 #include "vfs/backup.h"
 #include "vfs/sqlite_vfs.h"
@@ -12,28 +13,6 @@ namespace dqlite::extension {
 namespace {
 
 const char kNodeDirectory[] = "dqlite-node";
-
-// SQLite 3.40 does not tell a function that it was interrupted, but every statement that is stepped meanwhile.
-class InterruptProbe {
- public:
-  explicit InterruptProbe(sqlite3* handle) {
-    sqlite3_prepare_v2(handle, "SELECT 1", -1, &statement_,
-                       nullptr);  // null if refused: then none is noticed
-  }
-  ~InterruptProbe() { sqlite3_finalize(statement_); }
-  InterruptProbe(const InterruptProbe&) = delete;
-  InterruptProbe& operator=(const InterruptProbe&) = delete;
-
-  bool is_interrupted() {
-    if (statement_ == nullptr) return false;
-    const int rc = sqlite3_step(statement_);
-    sqlite3_reset(statement_);
-    return (rc & 0xff) == SQLITE_INTERRUPT;
-  }
-
- private:
-  sqlite3_stmt* statement_ = nullptr;
-};
 
 // The absolute path of a file that is not there yet, in a directory that is no node's.
 Result<std::string> check_target(const std::string& path) {

@@ -10,6 +10,7 @@
 #include "extension/node_registry.h"
 #include "extension/sql_functions.h"
 #include "extension/status_table.h"
+#include "extension/verify_table.h"
 #include "vfs/error_codes.h"
 #include "vfs/sqlite_vfs.h"
 
@@ -32,6 +33,7 @@ int register_on(sqlite3* handle, char** message) {
   if (rc == SQLITE_BUSY) return SQLITE_OK;
   if (rc == SQLITE_OK) rc = register_table(handle, kClusterTable);
   if (rc == SQLITE_OK) rc = register_table(handle, kStatusTable);
+  if (rc == SQLITE_OK) rc = register_table(handle, kVerifyTable);
   return rc == SQLITE_OK ? rc : failed(message, "the SQL functions cannot be registered", rc);
 }
 

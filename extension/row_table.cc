@@ -28,6 +28,7 @@ Cursor& cursor_of(sqlite3_vtab_cursor* cursor) {
 int connect(sqlite3* handle, void* definition, int, const char* const*, sqlite3_vtab** out, char**) {
   const auto* table = static_cast<const RowTable*>(definition);
   if (int rc = sqlite3_declare_vtab(handle, table->declaration); rc != SQLITE_OK) return rc;
+  if (table->is_costly) sqlite3_vtab_config(handle, SQLITE_VTAB_DIRECTONLY);
   auto* created = new (std::nothrow) Table{{}, handle, table};
   if (created == nullptr) return SQLITE_NOMEM;
   *out = &created->base;
@@ -40,8 +41,9 @@ int disconnect(sqlite3_vtab* table) {
 }
 
 // Few rows, and no index: every query reads all of them.
-int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
-  info->estimatedCost = 100;
+int best_index(sqlite3_vtab* table, sqlite3_index_info* info) {
+  const bool is_costly = reinterpret_cast<Table*>(table)->definition->is_costly;
+  info->estimatedCost = is_costly ? 1e12 : 100;
   info->estimatedRows = 30;
   return SQLITE_OK;
 }
@@ -64,7 +66,7 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char*, int, sqlite3_value**) 
     vfs::flush_log();
     Result<std::vector<SqlRow>> rows = table.definition->rows(table.handle);
     if (!rows) {
-      int code = result_code(rows.status());
+      int code = rows.status().code() == Code::kBusy ? SQLITE_INTERRUPT : result_code(rows.status());
       vfs::report_error(table.handle, code, rows.status().sentence());
       sqlite3_free(table.base.zErrMsg);
       table.base.zErrMsg = sqlite3_mprintf("%s", rows.status().sentence().c_str());

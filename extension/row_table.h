@@ -1,7 +1,7 @@
 // A read-only table whose rows are computed when a statement begins to read it: eponymous-only, so it needs
 // no CREATE and is no part of any schema.
 //
-// The base of dqlite_cluster and dqlite_status. Called by SQLite on application threads; no exception leaves
+// The base of dqlite_cluster, dqlite_status and dqlite_verify. Called by SQLite on application threads; no exception leaves
 // it, and a failure is an SQL error with the sentence as its text.
 #pragma once
 
@@ -20,7 +20,10 @@ using SqlRow = std::vector<SqlValue>;
 struct RowTable {
   const char* name;
   const char* declaration;  // CREATE TABLE x(...), as sqlite3_declare_vtab takes it
+  // kBusy: sqlite3_interrupt() was called.
   Result<std::vector<SqlRow>> (*rows)(sqlite3* handle);
+  // Its rows take long, or ask others: read once where it is joined, and never by a view or trigger.
+  bool is_costly = false;
 };
 
 // `table` lives as long as the process. An SQLite result code.

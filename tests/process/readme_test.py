@@ -34,9 +34,10 @@ for row in node.execute({sql!r}): print(row[0])
         documented = {name.partition("(")[0] for name in first_column("SQL functions and tables")}
         self.assertEqual(documented, set(found))
 
-    def test_the_columns_of_dqlite_cluster_are_those_of_the_extension(self):
-        self.assertEqual(first_column("Columns of dqlite_cluster"),
-                         self.lines("SELECT name FROM pragma_table_info('dqlite_cluster')"))
+    def test_the_columns_of_tables_are_those_of_the_extension(self):
+        for table in ("dqlite_cluster", "dqlite_verify"):
+            self.assertEqual(first_column(f"Columns of {table}"),
+                             self.lines(f"SELECT name FROM pragma_table_info('{table}')"))
 
     def test_the_names_in_dqlite_status_are_those_of_the_extension(self):
         self.assertEqual(set(first_column("Names in dqlite_status")), set(self.lines("SELECT name FROM dqlite_status")))
