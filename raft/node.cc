@@ -67,6 +67,8 @@ class RealNode final : public Node {
   Status read_barrier(Deadline deadline) override;
   std::unique_ptr<PendingAnswer> inquire(NodeId member, SharedBytes question,
                                          Clock::duration silence) override;
+  void set_doubt(const std::string& reason) override;
+  void fail(const Status& reason) override { report_fault(reason); }
   void durable_point_moved() override;
   Status wait_applied(Index index, Deadline deadline) override;
   Status wait_caught_up(Deadline deadline) override;
@@ -361,6 +363,10 @@ std::unique_ptr<PendingAnswer> RealNode::inquire(NodeId member, SharedBytes ques
       });
   if (!posted) completion->complete(ended());
   return std::make_unique<CompletionAnswer>(std::move(completion));
+}
+
+void RealNode::set_doubt(const std::string& reason) {
+  driver_.loop().post([this, reason] { driver_.set_doubt(reason); });
 }
 
 void RealNode::durable_point_moved() {

@@ -156,6 +156,11 @@ class Node {
   // only a member that nothing is heard of for `silence` is given up, with kTimeout.
   virtual std::unique_ptr<PendingAnswer> inquire(NodeId member, SharedBytes question,
                                                  Clock::duration silence) = 0;
+  // The state machine doubts a part of its state until it takes that back with an empty sentence: this node hands
+  // leadership over and campaigns only if nobody else can lead for long. `reason` is shown as a warning [B9].
+  virtual void set_doubt(const std::string& reason) = 0;
+  // The state machine found its state to be wrong for good: poisons the node. Never waits.
+  virtual void fail(const Status& reason) = 0;
   // The durable point rose: the log's prefix may be dropped. Never waits.
   virtual void durable_point_moved() = 0;
 

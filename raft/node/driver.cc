@@ -177,6 +177,10 @@ void Driver::transfer_leadership(StatusCompletion completion) {
   completion->complete(Status::ok());
 }
 
+void Driver::set_doubt(const std::string& reason) {
+  if (phase_ == Phase::kMember) member_->set_doubt(reason);
+}
+
 void Driver::durable_point_moved() {
   if (phase_ == Phase::kMember) member_->durable_point_moved();
 }

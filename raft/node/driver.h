@@ -70,6 +70,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void read_index(const IndexCompletion& completion);
   void transfer_leadership(StatusCompletion completion);
   void recover(bool force, const LoneCompletion& completion);
+  void set_doubt(const std::string& reason);
   void durable_point_moved();
   void shut_down();
 

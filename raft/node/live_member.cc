@@ -15,6 +15,11 @@ constexpr size_t kMaxCommandBytes = 256 << 20;
 // Entries that wait for the applier with their payloads; beyond, it reads them from the log.
 constexpr size_t kMaxApplierBacklog = 64 << 20;
 
+// In shortest election time-outs: for how long a member in doubt leaves it to others to lead, and how often it tries
+// to hand leadership over, during which nobody writes.
+constexpr int kDoubtfulPatience = 20;
+constexpr int kDoubtfulRetry = 60;
+
 // How long followers wait to learn of a commit that no other follows, and then to apply it.
 constexpr int kLazyMs = 2;
 // A follower's backlog that is worth waking its applier for.
@@ -156,6 +161,7 @@ void LiveMember::tick() {
   tender_.tick();
   roll_call_.tick();
   look_for_removal();
+  act_on_doubt();
   if (has_leavers_) keep_links();
   if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
   spread_boots();
@@ -354,6 +360,27 @@ void LiveMember::look_for_removal() {
   }
 }
 
+// Not by its belief alone: one that does not campaign believes in its last leader, whatever comes.
+bool LiveMember::hears_leader() const {
+  for (const PeerStatus& peer : core_.peers()) {
+    if (peer.is_leader) return peer.ticks_since_contact < 2 * services_.options.election_ticks;
+  }
+  return false;
+}
+
+// Its entries are sound: what it cannot read it cannot spread. So this is about who serves best, and a cluster whose
+// voters are all in doubt goes on after a while [B9].
+void LiveMember::act_on_doubt() {
+  const bool has_others = core_.configuration().voter_count() > 1;
+  const bool gives_way = !doubt_.empty() && has_others;
+  unled_ticks_ = gives_way && !hears_leader() ? unled_ticks_ + 1 : 0;
+  const bool nobody_leads = unled_ticks_ > kDoubtfulPatience * services_.options.election_ticks;
+  core_.set_may_campaign(!removed_ && (!gives_way || nobody_leads));
+  if (!gives_way || core_.role() != Role::kLeader || ticks_ < hands_over_at_) return;
+  hands_over_at_ = ticks_ + kDoubtfulRetry * services_.options.election_ticks;
+  member_desk_.hand_over();
+}
+
 void LiveMember::become_removed() {
   removed_ = true;
   core_.set_may_campaign(false);
@@ -486,8 +513,12 @@ bool LiveMember::has_address(const std::string& address) const {
                      [&](const auto& member) { return member.address == address; });
 }
 
+std::string LiveMember::own_trouble() const {
+  return damage_ + (damage_.empty() || doubt_.empty() ? "" : "; ") + doubt_;
+}
+
 std::string LiveMember::problem_of(const Member& member) const {
-  if (member.id == core_.self() && !damage_.empty()) return damage_;
+  if (member.id == core_.self() && !own_trouble().empty()) return own_trouble();
   const Status refused = services_.network.link_refusal(member.id);
   if (!refused) return refused.sentence();
   const Configuration& configuration = core_.configuration();
@@ -508,7 +539,7 @@ void LiveMember::fill(NodeStatus& status) const {
   status.sync_count = log_->sync_count();
   const Member* leader = core_.configuration().find(status.leader);
   status.leader_address = leader == nullptr ? "" : leader->address;
-  status.warning = damage_;
+  status.warning = own_trouble();
   std::tie(status.snapshot_received, status.snapshot_size) = receiver_.progress();
   status.members.clear();
   for (const PeerStatus& peer : core_.peers()) {

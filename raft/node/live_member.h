@@ -90,6 +90,7 @@ class LiveMember {
   // When this node leads and the no-op of its term is applied.
   void when_leading(StatusCompletion completion) { leading_waiters_.push_back(std::move(completion)); }
   void durable_point_moved() { compactor_.ask(); }
+  void set_doubt(const std::string& reason) { doubt_ = reason; }
 
   // --- leaving a cluster that has lost its majority (raft/node/lone_cluster.h) ---
   // Ok: no majority answers.
@@ -136,6 +137,8 @@ class LiveMember {
   void keep_links();
   void refuse_removed();
   void look_for_removal();
+  void act_on_doubt();
+  [[nodiscard]] bool hears_leader() const;
   void become_removed();
   void process_leadership(const LeadershipEvent& event);
   void process_persist(Persist& persist);
@@ -144,6 +147,7 @@ class LiveMember {
   void read_log(const LogReadRequest& request);
   void installed(const LogStart& start);
   void repaired();
+  [[nodiscard]] std::string own_trouble() const;
   [[nodiscard]] std::string problem_of(const Member& member) const;
   void link_members();
   void spread_boots();
@@ -176,6 +180,9 @@ class LiveMember {
   std::string damage_;                   // of the log, while this member is mute because of it
   std::string lost_;                     // the same, without what is done about it
   Index held_ = 0;                       // by the state machine, durably, at the start
+  std::string doubt_;                    // the state machine's, of its own state
+  int unled_ticks_ = 0;                  // while in doubt
+  int hands_over_at_ = 0;                // because of it, when `ticks_` gets there
   bool removed_ = false;                 // told by another member, or found in the log
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;

@@ -147,6 +147,12 @@ void MemberDesk::transfer_ended(const Status& outcome) {
   }
 }
 
+void MemberDesk::hand_over() {
+  if (std::exchange(transfer_runs_, true)) return;
+  transfer_target_ = 0;
+  core_.transfer(0);
+}
+
 // --- removal and roles ---
 
 void MemberDesk::change(const Asker& asker, NodeId id, const MemberChange& wanted) {
@@ -193,10 +199,7 @@ Status MemberDesk::check_majority_without(NodeId id) const {
 // the change, unless nobody takes over.
 Status MemberDesk::hand_over_first() {
   if (core_.configuration().voter_count() < 2 || handed_over_in_vain_ == core_.term()) return Status::ok();
-  if (!std::exchange(transfer_runs_, true)) {
-    transfer_target_ = 0;
-    core_.transfer(0);
-  }
+  hand_over();
   return {Code::kBusy, "leadership is handed over first"};
 }
 

@@ -24,6 +24,8 @@ class MemberDesk {
 
   // `from` 0: this node itself. May answer at once.
   void handle(net::ConnectionId from, const net::MemberRequest& request);
+  // To whoever has most of the log, for a reason of this node's own.
+  void hand_over();
   // A transfer that the core had begun ended so.
   void transfer_ended(const Status& outcome);
   // Once per turn: answers who can be answered.

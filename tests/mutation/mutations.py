@@ -226,6 +226,14 @@ mutation("a promise leaves before its write is durable", "raft/node/live_member.
          "  outstanding_.push_back({persist.token, std::move(persist.after)});",
          "  for (const Message& message : persist.after) services_.network.send(message);\n"
          "  outstanding_.push_back({persist.token, {}});")
+mutation("a member that doubts its copy campaigns", "raft/node/live_member.cc",
+         "core_.set_may_campaign(!removed_ && (!gives_way || nobody_leads));", "core_.set_may_campaign(!removed_);")
+mutation("a leader that doubts its copy goes on", "raft/node/live_member.cc",
+         "\n  member_desk_.hand_over();", "")
+mutation("where all doubt their copies nobody ever leads", "raft/node/live_member.cc",
+         "(!gives_way || nobody_leads)", "!gives_way")
+mutation("a question to a member is asked only once", "raft/node/inquirer.cc",
+         "    } else if (!is_given_up && ++ask.ticks % kRepeatTicks == 0) {", "    } else if (ask.ticks < 0) {")
 mutation("the log writer tells that it is done before it is", "raft/node/log_writer.cc",
          "  Status written = log_->append(batch_);",
          "  durable_token_.store(batch_.back().token, std::memory_order_release);\n  events_.progressed();\n"
