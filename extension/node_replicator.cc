@@ -5,6 +5,9 @@
 namespace dqlite::extension {
 namespace {
 
+// A member that is not heard of for so long is passed over.
+constexpr std::chrono::seconds kMemberSilence{2};
+
 Status not_open_yet() {
   return {Code::kNoQuorum, "the node is still reading its log"};
 }
@@ -88,6 +91,30 @@ Result<uint64_t> NodeReplicator::request_checkpoint(vfs::Deadline deadline) {
 
 void NodeReplicator::checkpoint_done() {
   if (raft::Node* opened = node()) opened->durable_point_moved();
+}
+
+void NodeReplicator::copy_in_doubt(const std::string& reason) {
+  if (raft::Node* opened = node()) opened->set_doubt(reason);
+}
+
+void NodeReplicator::copy_differs(const Status& reason) {
+  if (raft::Node* opened = node()) opened->fail(reason);
+}
+
+Result<Bytes> NodeReplicator::ask_others(const Bytes& question, vfs::Deadline deadline) {
+  Status failure(Code::kNotFound, "there is no other member to ask");
+  raft::Node* opened = node();
+  if (opened == nullptr) return not_open_yet();
+  const auto shared = std::make_shared<const Bytes>(question);
+  for (const raft::MemberStatus& member : opened->status().members) {
+    if (member.is_self) continue;
+    const std::optional<Result<Bytes>> answer =
+        opened->inquire(member.member.id, shared, kMemberSilence)->wait(deadline);
+    if (!answer) return Status(Code::kTimeout, "the other members did not answer in time");
+    if (*answer) return *answer;
+    failure = answer->status();
+  }
+  return failure;
 }
 
 std::string NodeReplicator::fault() {

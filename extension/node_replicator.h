@@ -30,6 +30,9 @@ class NodeReplicator : public vfs::Replicator {
   Status wait_caught_up(vfs::Deadline deadline) override;
   Result<uint64_t> request_checkpoint(vfs::Deadline deadline) override;
   void checkpoint_done() override;
+  void copy_in_doubt(const std::string& reason) override;
+  void copy_differs(const Status& reason) override;
+  Result<Bytes> ask_others(const Bytes& question, vfs::Deadline deadline) override;
   std::string fault() override;
   std::string leader_address() override;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "codec/checksum.h"
+
 namespace dqlite::vfs {
 namespace {
 
@@ -125,6 +127,22 @@ Result<SharedPage> Database::newest_page(uint32_t page_number) {
   // it but one that also cuts the database below it, and whoever asks holds the write turn or is the applier.
   if (Status status = versions_.read(*version, page_number, *page); !status) return status;
   return SharedPage(std::move(page));
+}
+
+Result<Bytes> Database::find_page(uint32_t page_number, uint64_t hash) {
+  Result<SharedPage> newest = newest_page(page_number);
+  if (newest && *newest != nullptr && codec::page_hash(page_number, **newest) == hash) return Bytes(**newest);
+  const PinnedVersion version = versions_.current();
+  Bytes page(version->record().page_size);
+  Status read = versions_.file().read(page_number, page);
+  if (read && codec::page_hash(page_number, page) == hash) return page;
+  return Status(Code::kNotFound,
+                "page " + std::to_string(page_number) + " of " + name_ + " has another content here by now");
+}
+
+Status Database::repair(uint32_t page_number, ByteView page) {
+  std::lock_guard work(file_work_);
+  return versions_.file().repair(page_number, page);
 }
 
 Status Database::create(uint64_t id, uint32_t page_size, uint64_t index, uint64_t term) {

@@ -76,6 +76,12 @@ class Database {
   // or zeros).
   Result<SharedPage> newest_page(uint32_t page_number);
 
+  // The version of a page that has this hash, if it is the newest or the file's. Any thread.
+  Result<Bytes> find_page(uint32_t page_number, uint64_t hash);
+  // The page of the file, which is rotten, gets its content back. kInvalid if this is not it. Any thread but the
+  // applier's; waits for a running checkpoint.
+  Status repair(uint32_t page_number, ByteView page);
+
   // --- the applier thread ---
   // CREATE was committed, or a copy arrives whose content is newer than `index`: the file gets its first
   // record.

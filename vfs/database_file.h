@@ -106,6 +106,12 @@ class DatabaseFile {
       const CheckpointRecord& next, const PageSource& source, std::chrono::steady_clock::time_point deadline,
       const std::function<void()>& before_copy = [] {});
 
+  // Writes a page that rotted anew, in place and synced: `page` is the one that the last checkpoint wrote, or this is
+  // kInvalid. A crash on the way leaves a page that is no better than before.
+  Status repair(uint32_t page_number, ByteView page);
+  // The hash of a page as of the present checkpoint; 0 for zeros, and above the end.
+  [[nodiscard]] uint64_t expected_hash(uint32_t page_number) const;
+
   // What left the file between two checkpoints; ok if nothing did, also after a failure that was undone.
   [[nodiscard]] const Status& failure() const;
 

@@ -117,6 +117,32 @@ Status DatabaseFile::State::check_pages(const CheckpointRecord& next,
   return Status::ok();
 }
 
+uint64_t DatabaseFile::expected_hash(uint32_t page_number) const {
+  std::shared_lock<std::shared_mutex> guard(state_->reads);
+  return page_number == 0 ? 0 : state_->sums.of(page_number);
+}
+
+Status DatabaseFile::repair(uint32_t page_number, ByteView page) {
+  State& state = *state_;
+  if (!state.failure) return state.failure;
+  const CheckpointRecord& record = state.record;
+  const bool is_it = page_number >= 1 && page_number <= record.page_count &&
+                     page.size() == record.page_size &&
+                     codec::page_hash(page_number, page) == expected_hash(page_number);
+  if (!is_it) {
+    return {Code::kInvalid, "what was to repair page " + std::to_string(page_number) + " of " + state.path +
+                                " is not what the last checkpoint wrote there"};
+  }
+  Bytes bytes(page.begin(), page.end());
+  if (page_number == 1) codec::stamp_page1(bytes, codec::stamp_of(record.index));
+  Status status = state.file->write(uint64_t{page_number - 1} * record.page_size, bytes);
+  if (status) status = state.file->sync();
+  if (!status) return status;
+  const std::vector<uint32_t> changed{page_number};
+  state.write_hints(&changed);
+  return Status::ok();
+}
+
 // By the bytes and not by the page sums: a page that rotted here is replaced as well.
 Result<NewPages> DatabaseFile::State::compare_all(const CheckpointRecord& next, const PageSource& source) {
   NewPages changed;

@@ -18,6 +18,7 @@
 #include "vfs/checkpointer.h"
 #include "vfs/committer.h"
 #include "vfs/database.h"
+#include "vfs/repairer.h"
 #include "vfs/replicator.h"
 #include "vfs/verifier.h"
 
@@ -45,12 +46,20 @@ class DatabaseSet {
   // Opens every database that has a checkpoint record, and completes an installation that a crash cut off.
   static Result<std::unique_ptr<DatabaseSet>> open(Files& files, NodePaths paths);
 
+  ~DatabaseSet() { stop_reading(); }
+  // Ends the threads that read and repair copies: before the consensus that they ask goes.
+  void stop_reading() {
+    repairer_.stop();
+    verifier_.stop();
+  }
+
   // The consensus starts after the set, since it replays into it; connections come after both.
   void attach(Replicator& replicator);
   [[nodiscard]] Replicator& replicator() { return *replicator_; }
   [[nodiscard]] Committer& committer() { return *committer_; }
   [[nodiscard]] Checkpointer& checkpointer() { return *checkpointer_; }
   [[nodiscard]] Verifier& verifier() { return verifier_; }
+  [[nodiscard]] Repairer& repairer() { return repairer_; }
   [[nodiscard]] const NodePaths& paths() const { return paths_; }
   [[nodiscard]] Files& files() { return files_; }
 
@@ -121,7 +130,9 @@ class DatabaseSet {
   std::mutex mutex_;    // guards databases_ and applied_
   std::map<std::string, std::unique_ptr<Database>> databases_;
   Point applied_;
-  Verifier verifier_{*this};  // last: its thread uses the others
+  // Last: their threads use the others, and the verifier's the repairer.
+  Repairer repairer_{*this};
+  Verifier verifier_{*this};
 };
 
 }  // namespace dqlite::vfs

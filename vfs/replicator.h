@@ -65,6 +65,13 @@ class Replicator {
   virtual Result<uint64_t> request_checkpoint(Deadline deadline) = 0;
   // A checkpoint became durable: the log may be cut.
   virtual void checkpoint_done() = 0;
+  // A copy of this node is rotten in places, and is being repaired; with an empty sentence: not any more. Such a node
+  // should not lead [B9]. Never waits.
+  virtual void copy_in_doubt(const std::string& reason) = 0;
+  // A copy of this node is not what it should be, and nobody knows where: the node stops. Never waits.
+  virtual void copy_differs(const Status& reason) = 0;
+  // The first answer of another member to a question of vfs/verification.h that is no failure.
+  virtual Result<Bytes> ask_others(const Bytes& question, Deadline deadline) = 0;
   // The reason for kFailed or kRemoved, and who leads: for sentences.
   [[nodiscard]] virtual std::string fault() = 0;
   [[nodiscard]] virtual std::string leader_address() = 0;

@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint16_t kVersion1 = 1;
 constexpr uint8_t kVerifyKind = 1;
+constexpr uint8_t kPageKind = 2;
+constexpr size_t kMostNumbers = 4096;
 // The copy may be replaced while it is read: then the new one is looked at.
 constexpr int kAttempts = 3;
 
@@ -19,10 +21,11 @@ CopyFinding verify_once(Database& database, const std::function<Status()>& pause
   finding.name = database.name();
   std::mutex mutex;  // pages come from two threads
   Status first_fault;
-  StateScan scan(database, [&](uint32_t, ByteView, const Status& fault) -> Status {
+  StateScan scan(database, [&](uint32_t number, ByteView, const Status& fault) -> Status {
     if (fault) return Status::ok();
     std::lock_guard lock(mutex);
     if (finding.wrong_pages++ == 0) first_fault = fault;
+    if (finding.first_wrong.size() < kMostNumbers) finding.first_wrong.push_back(number);
     return Status::ok();
   });
   database.versions().file().forget_cached();
@@ -94,12 +97,28 @@ Bytes encode_verify_question() {
   return bytes;
 }
 
-Status check_verify_question(ByteView question) {
-  codec::Reader reader(question);
+Bytes encode_page_question(const PageName& page) {
+  Bytes bytes;
+  codec::Writer writer(bytes);
+  writer.u16(kVersion1);
+  writer.u8(kPageKind);
+  writer.u64(page.database);
+  writer.u32(page.page_number);
+  writer.u64(page.hash);
+  return bytes;
+}
+
+Result<Question> decode_question(ByteView bytes) {
+  codec::Reader reader(bytes);
   const uint16_t version = reader.u16();
   const uint8_t kind = reader.u8();
-  if (reader.finished() && version == kVersion1 && kind == kVerifyKind) return Status::ok();
-  return {Code::kUnsupported, "a question of a kind that this build does not know arrived: update this node"};
+  Question question;
+  question.is_verify = kind == kVerifyKind;
+  if (kind == kPageKind) question.page = {reader.u64(), reader.u32(), reader.u64()};
+  const bool is_known = version == kVersion1 && (kind == kVerifyKind || kind == kPageKind);
+  if (is_known && reader.finished()) return question;
+  return Status(Code::kUnsupported,
+                "a question of a kind that this build does not know arrived: update this node");
 }
 
 Bytes encode_findings(const std::vector<CopyFinding>& findings) {

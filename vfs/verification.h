@@ -6,8 +6,9 @@
 // from the disk. Each member does so at an index of its own, while writes go on. Members at the same index are
 // compared with each other beside.
 //
-// A question to a member (raft's Node::inquire; integers little-endian): u16 version (1), u8 kind (1: verify all
-// copies). The answer: u16 version (1), u32 count, then per database u64 id, text name, u64 index, u64 term, u32
+// A question to a member (raft's Node::inquire; integers little-endian): u16 version (1), u8 kind; 1: verify all
+// copies; 2: a page, behind it u64 database, u32 page number, u64 hash. The answer to 2: the page of that hash, canonical,
+// or kNotFound. The answer to 1: u16 version (1), u32 count, then per database u64 id, text name, u64 index, u64 term, u32
 // pages, u64 expected checksum, u64 found, u32 pages that are wrong, u8 code, text sentence.
 #pragma once
 
@@ -27,7 +28,8 @@ struct CopyFinding {
   uint32_t pages = 0;
   uint64_t expected = 0;
   uint64_t found = 0;
-  uint32_t wrong_pages = 0;  // of the file, as far as they can be told
+  uint32_t wrong_pages = 0;             // of the file, as far as they can be told
+  std::vector<uint32_t> first_wrong{};  // the numbers of some of them; does not travel
   // kCorrupt: the copy differs, and where; another failure: it could not be read to the end.
   Status status;
 };
@@ -39,9 +41,22 @@ CopyFinding verify_copy(Database& database, const std::function<Status()>& pause
 // the majority's become kCorrupt; all of them if there is none.
 void compare_copies(const std::vector<CopyFinding*>& findings);
 
+// A version of a page, named by its content, so that any member's will do.
+struct PageName {
+  uint64_t database = 0;
+  uint32_t page_number = 0;
+  uint64_t hash = 0;
+};
+
+struct Question {
+  bool is_verify = true;
+  PageName page{};  // of the other kind
+};
+
 Bytes encode_verify_question();
+Bytes encode_page_question(const PageName& page);
 // kUnsupported: of a version or kind that this build does not know.
-Status check_verify_question(ByteView question);
+Result<Question> decode_question(ByteView question);
 Bytes encode_findings(const std::vector<CopyFinding>& findings);
 Result<std::vector<CopyFinding>> decode_findings(ByteView answer);
 

@@ -6,6 +6,7 @@
 
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "vfs/database_set.h"
 #include "vfs/quiet_thread.h"
@@ -27,19 +28,27 @@ void lower_priority() {
 
 }  // namespace
 
-void Verifier::ask(ByteView question, Answer answer) {
-  if (Status known = check_verify_question(question); !known) return answer(known);
+void Verifier::ask(ByteView bytes, Answer answer) {
+  const Result<Question> question = decode_question(bytes);
+  if (!question) return answer(question.status());
+  if (question->is_verify) return add_work([&] { waiting_.push_back(answer); }, answer);
+  add_work([&] { page_questions_.push_back({question->page, answer}); }, answer);
+}
+
+void Verifier::suspect() {
+  add_work([&] { is_suspicious_ = true; }, [](const Result<Bytes>&) {});
+}
+
+void Verifier::add_work(const std::function<void()>& add, const Answer& answer) {
   std::lock_guard lock(mutex_);
   if (stopping_) return;
-  waiting_.push_back(std::move(answer));
-  wake_.notify_all();
-  if (thread_.joinable()) return;
   try {
-    thread_ = start_quiet_thread("dqlite-verify", [this] { run(); });
+    if (!thread_.joinable()) thread_ = start_quiet_thread("dqlite-verify", [this] { run(); });
   } catch (const std::system_error& error) {
-    waiting_.back()(Status(Code::kIo, std::string("no thread to be had: ") + error.what()));
-    waiting_.pop_back();
+    return answer(Status(Code::kIo, std::string("no thread to be had: ") + error.what()));
   }
+  add();
+  wake_.notify_all();
 }
 
 void Verifier::stop() {
@@ -55,13 +64,19 @@ void Verifier::run() {
   lower_priority();
   while (true) {
     std::vector<Answer> askers;
+    bool reads = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      wake_.wait(lock, [this] {
+        return stopping_ || is_suspicious_ || !waiting_.empty() || !page_questions_.empty();
+      });
       if (stopping_) return;
+      reads = std::exchange(is_suspicious_, false) || !waiting_.empty();
       askers.swap(waiting_);
     }
     try {
+      answer_pages();
+      if (!reads) continue;
       const Result<Bytes> answer = read_all();
       for (const Answer& asker : askers) asker(answer);
     } catch (const std::bad_alloc&) {
@@ -75,9 +90,39 @@ Result<Bytes> Verifier::read_all() {
   std::vector<CopyFinding> findings;
   for (Database* database : databases_.databases()) {
     if (database->id() == 0) continue;
-    findings.push_back(verify_copy(*database, [this] { return rest(); }));
+    const auto read = [&] { return verify_copy(*database, [this] { return rest(); }); };
+    CopyFinding finding = read();
+    // Before the node is stopped for it, once more.
+    if (finding.status.code() == Code::kCorrupt && finding.wrong_pages == 0) finding = read();
+    act_on(*database, finding);
+    findings.push_back(std::move(finding));
   }
   return encode_findings(findings);
+}
+
+void Verifier::act_on(Database& database, const CopyFinding& finding) {
+  if (finding.status.code() != Code::kCorrupt) return;
+  if (finding.wrong_pages > 0) {
+    databases_.repairer().begin(database, finding);
+  } else {
+    databases_.replicator().copy_differs(finding.status);
+  }
+}
+
+void Verifier::answer_pages() {
+  std::vector<PageQuestion> questions;
+  {
+    std::lock_guard lock(mutex_);
+    questions.swap(page_questions_);
+  }
+  for (const PageQuestion& question : questions) question.answer(find_page(question.page));
+}
+
+Result<Bytes> Verifier::find_page(const PageName& page) {
+  for (Database* database : databases_.databases()) {
+    if (database->id() == page.database) return database->find_page(page.page_number, page.hash);
+  }
+  return Status(Code::kNotFound, "this member has no database " + std::to_string(page.database));
 }
 
 Status Verifier::rest() {
@@ -88,6 +133,7 @@ Status Verifier::rest() {
                    [this] { return stopping_; });
     if (stopping_) return {Code::kBusy, "the node is being ended"};
   }
+  answer_pages();
   rested_at_ = steady_clock::now();
   return Status::ok();
 }

@@ -1,7 +1,9 @@
 // The thread on which a node reads its copies again when a member asks (vfs/verification.h).
 //
 // It runs at the lowest priority, rests as long as it works, and keeps nobody waiting: not the applier, not the
-// checkpoints. Who asks while it reads gets the next reading's answer. `ask` from any thread.
+// checkpoints, nor a member that asks for a page meanwhile. Who asks while it reads gets the next reading's answer.
+// Rot that it finds goes to the repairer; a copy that is wrong where nobody can tell stops the node, as one that
+// differs when an entry is applied does. `ask` and `suspect` from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -28,18 +30,31 @@ class Verifier {
   // Never waits. `answer` is called by the thread, or at once for a question that is not understood; not at all for
   // one that waits when the verifier stops.
   void ask(ByteView question, Answer answer);
+  // Somebody met rot: a reading without an asker.
+  void suspect();
   // The thread ends within the step it is in.
   void stop();
 
  private:
+  struct PageQuestion {
+    PageName page;
+    Answer answer;
+  };
+
+  void add_work(const std::function<void()>& add, const Answer& answer);
   void run();
   Result<Bytes> read_all();
+  void act_on(Database& database, const CopyFinding& finding);
+  void answer_pages();
+  Result<Bytes> find_page(const PageName& page);
   Status rest();
 
   DatabaseSet& databases_;
   std::mutex mutex_;  // guards what follows, but for what the thread alone uses
   std::condition_variable wake_;
   std::vector<Answer> waiting_;
+  std::vector<PageQuestion> page_questions_;
+  bool is_suspicious_ = false;
   bool stopping_ = false;
   std::thread thread_;
   std::chrono::steady_clock::time_point rested_at_;  // the thread's own

@@ -30,6 +30,9 @@ class Desk : public Replicator {
   Status wait_caught_up(Deadline) override { return Status::ok(); }
   Result<uint64_t> request_checkpoint(Deadline) override { return uint64_t{0}; }
   void checkpoint_done() override {}
+  void copy_in_doubt(const std::string&) override {}
+  void copy_differs(const Status&) override {}
+  Result<Bytes> ask_others(const Bytes&, Deadline) override { return Status(Code::kNotFound, "nobody"); }
   std::string fault() override { return ""; }
   std::string leader_address() override { return ""; }
 

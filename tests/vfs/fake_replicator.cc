@@ -1,5 +1,7 @@
 #include "tests/vfs/fake_replicator.h"
 
+#include <future>
+
 #include "codec/command.h"
 #include "tests/vfs/failing_new.h"
 
@@ -311,6 +313,50 @@ uint64_t FakeReplicator::term() {
 size_t FakeReplicator::proposals() {
   std::lock_guard lock(mutex_);
   return proposals_;
+}
+
+void FakeReplicator::copy_in_doubt(const std::string& reason) {
+  std::lock_guard lock(mutex_);
+  doubts_.push_back(reason);
+}
+
+void FakeReplicator::copy_differs(const Status& reason) {
+  std::lock_guard lock(mutex_);
+  difference_ = reason.sentence();
+}
+
+Result<Bytes> FakeReplicator::ask_others(const Bytes& question, Deadline deadline) {
+  DatabaseSet* other = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    other = other_;
+  }
+  if (other == nullptr) return Status(Code::kNotFound, "there is no other member to ask");
+  auto answer = std::make_shared<std::promise<Result<Bytes>>>();
+  std::future<Result<Bytes>> answered = answer->get_future();
+  other->verifier().ask(question, [answer](Result<Bytes> given) { answer->set_value(std::move(given)); });
+  if (answered.wait_until(deadline) != std::future_status::ready) return Status(Code::kTimeout, "no answer");
+  return answered.get();
+}
+
+void FakeReplicator::set_other(DatabaseSet* other) {
+  std::lock_guard lock(mutex_);
+  other_ = other;
+}
+
+std::string FakeReplicator::doubt() {
+  std::lock_guard lock(mutex_);
+  return doubts_.empty() ? "" : doubts_.back();
+}
+
+std::vector<std::string> FakeReplicator::doubts() {
+  std::lock_guard lock(mutex_);
+  return doubts_;
+}
+
+std::string FakeReplicator::difference() {
+  std::lock_guard lock(mutex_);
+  return difference_;
 }
 
 }  // namespace dqlite::vfs::test

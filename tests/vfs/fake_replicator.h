@@ -42,6 +42,9 @@ class FakeReplicator : public Replicator {
   Status wait_caught_up(Deadline deadline) override;
   Result<uint64_t> request_checkpoint(Deadline deadline) override;
   void checkpoint_done() override { checkpoints_++; }
+  void copy_in_doubt(const std::string& reason) override;
+  void copy_differs(const Status& reason) override;
+  Result<Bytes> ask_others(const Bytes& question, Deadline deadline) override;
   std::string fault() override { return "a test"; }
   std::string leader_address() override { return "127.0.0.1:9999"; }
 
@@ -61,6 +64,12 @@ class FakeReplicator : public Replicator {
   void commit_foreign(SharedBytes payload);
   void hold_durable(uint64_t index);  // this node's disk gets no further; 0: it keeps up
   void set_caught_up(bool caught_up);
+  // Whose verifier `ask_others` asks; null: nobody's.
+  void set_other(DatabaseSet* other);
+  [[nodiscard]] std::string doubt();
+  // Every doubt that was told, in order.
+  [[nodiscard]] std::vector<std::string> doubts();
+  [[nodiscard]] std::string difference();
   void wait_idle();  // until all that was appended is applied, or the commits are paused
   void stop();
 
@@ -106,6 +115,9 @@ class FakeReplicator : public Replicator {
   bool busy_ = false;
   bool stopping_ = false;
   bool refuse_confirmation_ = false;
+  DatabaseSet* other_ = nullptr;
+  std::vector<std::string> doubts_;
+  std::string difference_;
   size_t proposals_ = 0;
   size_t truncations_ = 0;
   std::atomic<size_t> confirmations_{0};

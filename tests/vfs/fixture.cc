@@ -47,6 +47,7 @@ TestNode::TestNode(std::string directory, std::vector<LogEntry> log) : directory
 
 TestNode::~TestNode() {
   TestProvider::instance().remove(this);
+  databases_->stop_reading();
   replicator_->stop();
 }
 
