@@ -64,13 +64,12 @@ void Connection::grant(const CommittedView& view) {
   moved_ = false;
 }
 
+// SQLite's second attempt, after the header moved, is the same read.
 void Connection::wait_caught_up() {
-  Replicator& replicator = databases_.replicator();
-  if (replicator.is_caught_up()) return;
-  // After a restart this node may know less than it acknowledged in its last life: it waits for a leader, for
-  // a bounded time, and then shows the older state that it knows to be committed [A2].
-  Status status = replicator.wait_caught_up(deadline());
-  if (!status) queue_log(status.sentence());
+  const bool is_second_attempt = moved_ && !rebuild_;
+  if (is_second_attempt || !databases_.waited_in_vain(std::chrono::milliseconds(options_.timeout_ms))) return;
+  queue_log(
+      "no leader was found yet after the start of this node: what is read may be older than what it knew before");
 }
 
 // For who asked for linearizable reads: a read barrier, where a transaction begins. SQLite's second attempt,

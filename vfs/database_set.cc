@@ -39,6 +39,17 @@ void DatabaseSet::attach(Replicator& replicator) {
   checkpointer_ = std::make_unique<Checkpointer>(*this, replicator);
 }
 
+bool DatabaseSet::waited_in_vain(std::chrono::milliseconds patience) {
+  if (replicator_->is_caught_up()) return false;
+  const Deadline now = std::chrono::steady_clock::now();
+  Deadline first = Deadline::min();
+  if (first_wait_.compare_exchange_strong(first, now)) first = now;
+  const Standing standing = replicator_->standing();
+  const bool is_led = standing == Standing::kLeader || standing == Standing::kFollower;
+  const Deadline deadline = (is_led ? now : first) + patience;
+  return deadline > now && !replicator_->wait_caught_up(deadline);
+}
+
 Database* DatabaseSet::find_name(const std::string& name) {
   std::lock_guard lock(mutex_);
   auto found = databases_.find(name);

@@ -92,6 +92,10 @@ class DatabaseSet {
   // Moves what this node has applied and holds durably into its own files, without asking the cluster: for an
   // orderly end, after which stock SQLite finds it there.
   Status checkpoint_locally(Deadline deadline);
+  // After a restart this node may know less than it acknowledged in its last life: waits until it knows as much, for at
+  // most `patience` [A2]. While nobody leads that is granted once and not to every caller, since SQLite begins a
+  // refused statement anew for as long as its busy handler likes. True if there was something to wait for, in vain.
+  bool waited_in_vain(std::chrono::milliseconds patience);
   // Entries at or below are published here and durable on this node: how far a checkpoint may go.
   uint64_t checkpoint_bound();
   // The newest entry whose effects on every database are in the files.
@@ -126,6 +130,7 @@ class DatabaseSet {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::atomic<uint64_t> write_term_{0};
+  std::atomic<Deadline> first_wait_{Deadline::min()};  // of waited_in_vain(); min: nobody waited yet
   std::mutex opening_;  // held while a file is opened that is not in databases_ yet; before mutex_
   std::mutex mutex_;    // guards databases_ and applied_
   std::map<std::string, std::unique_ptr<Database>> databases_;

@@ -207,6 +207,7 @@ bool FakeReplicator::is_caught_up() {
 }
 
 Status FakeReplicator::wait_caught_up(Deadline deadline) {
+  waits_++;
   std::unique_lock lock(mutex_);
   if (changed_.wait_until(lock, deadline, [&] { return caught_up_; })) return Status::ok();
   return {Code::kTimeout, "no leader was heard since the start"};

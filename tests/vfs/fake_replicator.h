@@ -77,6 +77,7 @@ class FakeReplicator : public Replicator {
   [[nodiscard]] uint64_t term();
   [[nodiscard]] size_t confirmations() const { return confirmations_; }
   [[nodiscard]] size_t barriers() const { return barriers_; }
+  [[nodiscard]] size_t waits() const { return waits_; }  // to be caught up
   [[nodiscard]] size_t checkpoints() const { return checkpoints_; }
   [[nodiscard]] size_t proposals();
 
@@ -122,6 +123,7 @@ class FakeReplicator : public Replicator {
   size_t truncations_ = 0;
   std::atomic<size_t> confirmations_{0};
   std::atomic<size_t> barriers_{0};
+  std::atomic<size_t> waits_{0};
   std::function<Status()> at_barrier_;
   std::atomic<size_t> checkpoints_{0};
   std::thread thread_;

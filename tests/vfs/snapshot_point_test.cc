@@ -253,6 +253,29 @@ TEST(SnapshotPoint, A2_after_a_restart_a_read_waits_for_a_leader_and_then_shows_
   later.join();
 }
 
+TEST(SnapshotPoint, A2_without_a_leader_a_node_waits_once_and_not_at_every_attempt_of_a_refused_write) {
+  Sql sql(*node, "app.db", "&timeout=40");
+  fill(sql, 1);
+  node->cluster().set_caught_up(false);
+  node->cluster().lose_leadership(false);
+  node->cluster().set_standing(Standing::kLeaderless);
+  sql.busy_timeout(40);
+  CHECK_EQUAL(kNoQuorum, sql.attempt("INSERT INTO t(x) VALUES(9)"));
+  STRCMP_EQUAL("1", sql.value("SELECT count(*) FROM t").c_str());
+  CHECK_EQUAL(1, node->cluster().waits());
+}
+
+TEST(SnapshotPoint, A2_with_a_leader_each_read_waits_until_the_node_knows_what_it_knew) {
+  Sql sql(*node, "app.db", "&timeout=20");
+  fill(sql, 1);
+  node->cluster().set_caught_up(false);
+  node->cluster().lose_leadership(false);
+  node->cluster().set_standing(Standing::kFollower);
+  STRCMP_EQUAL("1", sql.value("SELECT count(*) FROM t").c_str());
+  STRCMP_EQUAL("1", sql.value("SELECT count(*) FROM t").c_str());
+  CHECK_EQUAL(2, node->cluster().waits());
+}
+
 TEST(SnapshotPoint, an_empty_database_is_read_before_and_after_its_creation) {
   Sql one(*node);
   Sql two(*node);
