@@ -78,6 +78,7 @@ void add_log(Rows& rows, RunningNode& node, const raft::NodeStatus& status) {
   rows.number("last_index", status.last_index);
   rows.number("log_start", status.log_start);
   rows.number("log_bytes", status.log_bytes);
+  rows.number("log_bytes_dropped", status.log_bytes_dropped);
   rows.number("syncs", status.sync_count);
   rows.number("messages_sent", status.messages_sent);
   if (status.snapshot_size == 0) {

@@ -70,6 +70,7 @@ class RealNode final : public Node {
   void set_doubt(const std::string& reason) override;
   void fail(const Status& reason) override { report_fault(reason); }
   void durable_point_moved() override;
+  Result<uint64_t> drop_log_prefix(Deadline deadline) override;
   Status wait_applied(Index index, Deadline deadline) override;
   Status wait_caught_up(Deadline deadline) override;
   [[nodiscard]] bool is_caught_up() const override { return published_.caught_up.load(); }
@@ -371,6 +372,12 @@ void RealNode::set_doubt(const std::string& reason) {
 
 void RealNode::durable_point_moved() {
   driver_.loop().post([this] { driver_.durable_point_moved(); });
+}
+
+Result<uint64_t> RealNode::drop_log_prefix(Deadline deadline) {
+  auto completion = std::make_shared<Completion<Result<uint64_t>>>();
+  if (!driver_.loop().post([this, completion] { driver_.drop_log_prefix(completion); })) return ended();
+  return completion->wait(deadline).value_or(timed_out("the log's prefix was dropped"));
 }
 
 // --- waiting and looking ---

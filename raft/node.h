@@ -83,6 +83,7 @@ struct NodeStatus {
   Index last_index = 0;
   Index log_start = 0;
   uint64_t log_bytes = 0;
+  uint64_t log_bytes_dropped = 0;  // with the log's prefix, since the start of the node
   uint64_t sync_count = 0;
   uint64_t messages_sent = 0;
   uint64_t snapshot_received = 0;  // bytes of the snapshot that is arriving; known here count as well
@@ -163,6 +164,8 @@ class Node {
   virtual void fail(const Status& reason) = 0;
   // The durable point rose: the log's prefix may be dropped. Never waits.
   virtual void durable_point_moved() = 0;
+  // The same, and waits until what can be dropped now has been: NodeStatus::log_bytes_dropped after it.
+  virtual Result<uint64_t> drop_log_prefix(Deadline deadline) = 0;
 
   // --- waiting and looking ---
   // Until entries up to `index` are applied here.

@@ -211,7 +211,9 @@ Status Log::compact(const LogStart& start) {
     }
     if (Status status = state.state_file.save(next); !status) return state.poison(status);
     std::lock_guard lock(state.mutex);
+    const uint64_t before = state.index.size_bytes();
     state.index.drop_prefix(start.last);
+    state.dropped_bytes += before - state.index.size_bytes();
     state.start = start;
     while (state.segments.front()->sequence < next.first_segment) {
       dropped.push_back(std::move(state.segments.front()));
@@ -282,6 +284,11 @@ Term Log::term_at(Index index) const {
 uint64_t Log::size_bytes() const {
   std::lock_guard lock(state_->mutex);
   return state_->index.size_bytes();
+}
+
+uint64_t Log::dropped_bytes() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->dropped_bytes;
 }
 
 Index Log::tail_begin(uint64_t bytes) const {

@@ -98,6 +98,7 @@ class Log {
   [[nodiscard]] Index last_index() const;
   [[nodiscard]] Term term_at(Index index) const;  // 0: neither the start nor in the log
   [[nodiscard]] uint64_t size_bytes() const;      // of the records between start and end
+  [[nodiscard]] uint64_t dropped_bytes() const;   // of the records that `compact` dropped since the opening
   // The smallest index such that at most `bytes` of records lie above it: where a tail of that size begins.
   [[nodiscard]] Index tail_begin(uint64_t bytes) const;
   // Bytes of records for which the disk's space is taken already: what admission of a write may count on

@@ -77,6 +77,7 @@ struct Log::State {
   // Takes the next batch. Segments behind it have been made live for an append that is under way.
   std::shared_ptr<Segment> active;
   uint64_t end = 0;  // of the records in `active`
+  uint64_t dropped_bytes = 0;
   EntryIndex index;
   LogStart start;
   HardState hard_state;

@@ -15,10 +15,16 @@ Compactor::Compactor(Core& core, Executor& loop, Worker& reader, StateMachine& m
       tail_bytes_(tail_bytes),
       pinned_(std::move(pinned)) {}
 
+void Compactor::ask(BytesCompletion completion) {
+  waiting_.push_back(std::move(completion));
+  ask();
+}
+
 void Compactor::maybe_begin() {
   if (!asked_ || busy_) return;
   asked_ = false;
   busy_ = true;
+  served_.swap(waiting_);
   reader_.post([this] {
     const Index durable = machine_.durable_point().index;
     const Index tail = log_->tail_begin(tail_bytes_);
@@ -36,10 +42,7 @@ void Compactor::found_target(Index target) {
   if (was_pinned_) target = *pin;
   target = std::min({target, core_.applied_index(), core_.durable_index()});
   Result<LogStart> start = core_.log_start_at(target);
-  if (!start || target <= log_->start().last.index) {
-    busy_ = false;
-    return;
-  }
+  if (!start || target <= log_->start().last.index) return finish();
   reader_.post([this, start = std::move(*start)] {
     // A failure that matters poisons the log, and the next append says so; any other leaves files behind that
     // the next start removes.
@@ -49,8 +52,14 @@ void Compactor::found_target(Index target) {
 }
 
 void Compactor::compacted(const LogStart& start) {
-  busy_ = false;
   if (log_->start().last.index >= start.last.index) core_.compacted(start);
+  finish();
+}
+
+void Compactor::finish() {
+  busy_ = false;
+  for (const BytesCompletion& completion : served_) completion->complete(log_->dropped_bytes());
+  served_.clear();
 }
 
 }  // namespace dqlite::raft

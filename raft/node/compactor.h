@@ -7,13 +7,17 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "raft/log/log.h"
+#include "raft/node/completion.h"
 #include "raft/node/executor.h"
 #include "raft/node/worker.h"
 #include "raft/state_machine.h"
 
 namespace dqlite::raft {
+
+using BytesCompletion = std::shared_ptr<Completion<Result<uint64_t>>>;
 
 class Compactor {
  public:
@@ -22,6 +26,8 @@ class Compactor {
 
   // The durable point rose.
   void ask() { asked_ = true; }
+  // The same, completed with the bytes of records dropped since the start of the node, once what can go now has gone.
+  void ask(BytesCompletion completion);
   // Once per turn.
   void maybe_begin();
   void tick();
@@ -29,6 +35,7 @@ class Compactor {
  private:
   void found_target(Index target);
   void compacted(const LogStart& start);
+  void finish();
 
   Core& core_;
   Executor& loop_;
@@ -39,7 +46,9 @@ class Compactor {
   const std::function<std::optional<Index>()> pinned_;
   bool asked_ = false;
   bool busy_ = false;
-  bool was_pinned_ = false;  // less was dropped than might be
+  std::vector<BytesCompletion> waiting_;  // for the next pass
+  std::vector<BytesCompletion> served_;   // by the one under way
+  bool was_pinned_ = false;               // less was dropped than might be
 };
 
 }  // namespace dqlite::raft

@@ -185,6 +185,11 @@ void Driver::durable_point_moved() {
   if (phase_ == Phase::kMember) member_->durable_point_moved();
 }
 
+void Driver::drop_log_prefix(const BytesCompletion& completion) {
+  if (phase_ == Phase::kMember) return member_->drop_prefix(completion);
+  completion->complete(refusal_without_cluster());
+}
+
 // --- the end ---
 
 void Driver::poison(const Status& reason) {

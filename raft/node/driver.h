@@ -72,6 +72,7 @@ class Driver final : public LoopDelegate, public net::TransportDelegate {
   void recover(bool force, const LoneCompletion& completion);
   void set_doubt(const std::string& reason);
   void durable_point_moved();
+  void drop_log_prefix(const BytesCompletion& completion);
   void shut_down();
 
   // --- told by the other threads, by way of the loop ---

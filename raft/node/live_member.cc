@@ -536,6 +536,7 @@ void LiveMember::fill(NodeStatus& status) const {
   status.last_index = core_.last().index;
   status.log_start = log_->start().last.index;
   status.log_bytes = log_->size_bytes();
+  status.log_bytes_dropped = log_->dropped_bytes();
   status.sync_count = log_->sync_count();
   const Member* leader = core_.configuration().find(status.leader);
   status.leader_address = leader == nullptr ? "" : leader->address;

@@ -90,6 +90,7 @@ class LiveMember {
   // When this node leads and the no-op of its term is applied.
   void when_leading(StatusCompletion completion) { leading_waiters_.push_back(std::move(completion)); }
   void durable_point_moved() { compactor_.ask(); }
+  void drop_prefix(BytesCompletion completion) { compactor_.ask(std::move(completion)); }
   void set_doubt(const std::string& reason) { doubt_ = reason; }
 
   // --- leaving a cluster that has lost its majority (raft/node/lone_cluster.h) ---

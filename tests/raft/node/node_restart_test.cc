@@ -201,16 +201,22 @@ TEST(NodeRestart, the_log_is_cut_behind_the_checkpoint_but_keeps_a_tail) {
   a.found();
   write_many(a, 100);
   LONGS_EQUAL(0, a.node->status().log_start);
+  LONGS_EQUAL(0, *a.node->drop_log_prefix(patience()));
+  const uint64_t before = a.node->status().log_bytes;
   a.checkpoint();
+  const uint64_t dropped = *a.node->drop_log_prefix(patience());
+  CHECK(dropped > 100 && dropped <= before);
   CHECK(eventually([this] { return a.node->status().log_start >= 100; }));
+  LONGS_EQUAL(before - dropped, a.node->status().log_bytes);
+  LONGS_EQUAL(dropped, a.node->status().log_bytes_dropped);
   a.stop();
   a.options.log_tail_bytes = 1 << 30;
   a.start();
   leader_of({&a}).write("next");
-  const Index before = a.node->status().log_start;
+  const Index start = a.node->status().log_start;
   a.checkpoint();
   a.write("one more");
-  LONGS_EQUAL(before, a.node->status().log_start);
+  LONGS_EQUAL(start, a.node->status().log_start);
   LONGS_EQUAL(102, a.machine->commands().size());
 }
 
