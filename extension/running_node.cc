@@ -174,6 +174,7 @@ Status RunningNode::start_consensus(std::unique_ptr<raft::IdentityFile> file) {
   options.roles.grace_ms = identity.grace_ms;
   options.failure_domain = identity.failure_domain;
   options.weight = identity.weight;
+  options.log_leaves_free = [databases = databases_.get()] { return databases->checkpoint_space(); };
   const bool is_new = file->identity().node_id == 0 && file->identity().join_target.empty();
   Result<std::unique_ptr<raft::Node>> node = raft::Node::open(options, std::move(file), *machine_);
   if (!node) return node.status();

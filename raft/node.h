@@ -42,6 +42,9 @@ struct NodeOptions {
   uint64_t log_tail_bytes =
       256ULL << 20;  // kept behind the state machine's durable point for lagging followers
   uint64_t segment_bytes = 8 << 20;
+  // What the state machine may need of the disk to move its durable point, so that the log's prefix can go: the log takes
+  // no space beyond. Any thread.
+  std::function<uint64_t()> log_leaves_free{};
   // As in LogOptions: simulations, which have no threads and no other randomness than their seed, set these.
   uint32_t spare_segments = 1;
   uint64_t salt_seed = 0;

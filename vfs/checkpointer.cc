@@ -94,8 +94,10 @@ void Checkpointer::propose_if_due(Time now) {
     if (proposed_ && now < proposed_at_ + kProposalLife) return;
   }
   PendingFrames pending = pending_frames(databases_);
+  const Result<uint64_t> free = databases_.files().free_bytes(databases_.paths().directory);
   {
     std::lock_guard lock(mutex_);
+    if (free) schedule_.set_free_bytes(*free);
     if (!schedule_.is_due(pending, now)) {
       // What made it due was checkpointed meanwhile: this thread must not look again at once.
       if (!CheckpointSchedule::are_many(pending)) due_known_ = false;

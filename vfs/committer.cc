@@ -173,8 +173,9 @@ void Committer::drop(uint64_t id, const Status& reason) {
   // A snapshot may have replaced the state before the entry's fate was known here: then nobody may be told
   // that the transaction certainly had no effect.
   const bool unknown = reason.code() == Code::kUnknown;
+  const bool full = reason.code() == Code::kFull;
   finish(pending,
-         {unknown ? Code::kUnknown : Code::kNotCommitted,
+         {unknown || full ? reason.code() : Code::kNotCommitted,
           (unknown ? "the outcome of the transaction is unknown: " : "the transaction was not committed: ") +
               reason.sentence()});
 }

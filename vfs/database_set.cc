@@ -183,6 +183,13 @@ void DatabaseSet::note_published() {
   checkpointer_->frames_published(frames, bytes);
 }
 
+uint64_t DatabaseSet::checkpoint_space() {
+  constexpr uint64_t kRecords = 1 << 20;  // records and page sums
+  uint64_t bytes = 0;
+  for (Database* database : databases()) bytes += database->pending_bytes();
+  return 2 * bytes + kRecords;
+}
+
 void DatabaseSet::applied(uint64_t index, uint64_t term) {
   std::lock_guard lock(mutex_);
   applied_ = {index, term};

@@ -59,6 +59,8 @@ class Files {
   virtual Status rename_new(const std::string& from, const std::string& to) = 0;
   virtual Status remove(const std::string& path) = 0;  // ok if it is not there
   virtual Status sync_directory(const std::string& path) = 0;
+  // What this process may still take of the file system that `path` is on; a quota may allow less.
+  virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
   // In a forked child: closes every descriptor this object still holds.
   virtual void close_after_fork() = 0;
 };

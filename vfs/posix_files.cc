@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -237,6 +238,12 @@ class PosixFiles : public Files {
     if (::stat(path.c_str(), &info) == 0) return true;
     if (errno == ENOENT) return false;
     return failed_call("stat", path, errno);
+  }
+
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    struct statvfs info {};
+    if (::statvfs(path.c_str(), &info) != 0) return failed_call("statvfs", path, errno);
+    return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   }
 
   Result<std::vector<std::string>> list(const std::string& directory) override {

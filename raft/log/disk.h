@@ -41,6 +41,8 @@ class Disk {
   virtual Status remove(const std::string& path) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Result<bool> exists(const std::string& path) = 0;
+  // What this process may still take of the file system that `path` is on; a quota may allow less.
+  virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
 };
 
 // A process-wide instance without state.

@@ -18,6 +18,7 @@ SpareOptions spare_options(const LogOptions& options) {
   spares.cluster_id_high = options.cluster_id_high;
   spares.cluster_id_low = options.cluster_id_low;
   spares.salt_seed = options.salt_seed;
+  spares.leaves_free = options.leaves_free;
   return spares;
 }
 
@@ -220,7 +221,9 @@ Status Log::compact(const LogStart& start) {
       state.segments.pop_front();
     }
   }
-  return remove_segments(state.disk, dropped);
+  Status removed = remove_segments(state.disk, dropped);
+  if (!dropped.empty()) state.spares.space_came_back();
+  return removed;
 }
 
 Status Log::reset(const LogStart& start) {
@@ -294,6 +297,14 @@ uint64_t Log::dropped_bytes() const {
 Index Log::tail_begin(uint64_t bytes) const {
   std::lock_guard lock(state_->mutex);
   return state_->index.tail_begin(bytes);
+}
+
+bool Log::is_short_of_space() const {
+  return state_->spares.is_short_of_space();
+}
+
+Result<uint64_t> Log::free_bytes() const {
+  return state_->disk.free_bytes(state_->directory);
 }
 
 uint64_t Log::reserved_bytes() const {

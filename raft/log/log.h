@@ -20,6 +20,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,7 +42,8 @@ struct LogOptions {
   uint64_t segment_bytes = 8 << 20;
   uint32_t spare_segments =
       1;  // prepared ahead, off the commit path, by a thread of the log's own (0: by append)
-  uint64_t cluster_id_high = 0;  // in every segment's header: a log of another cluster is refused
+  std::function<uint64_t()> leaves_free{};  // bytes of the disk that no spare may take; by that thread
+  uint64_t cluster_id_high = 0;             // in every segment's header: a log of another cluster is refused
   uint64_t cluster_id_low = 0;
   std::vector<ClusterId> former_clusters{};  // whose segments are this log's, too
   OnDamage on_damage = OnDamage::kRefuse;
@@ -101,6 +103,10 @@ class Log {
   [[nodiscard]] uint64_t dropped_bytes() const;   // of the records that `compact` dropped since the opening
   // The smallest index such that at most `bytes` of records lie above it: where a tail of that size begins.
   [[nodiscard]] Index tail_begin(uint64_t bytes) const;
+  // There is no space for another segment.
+  [[nodiscard]] bool is_short_of_space() const;
+  // Of the disk, for anybody.
+  [[nodiscard]] Result<uint64_t> free_bytes() const;
   // Bytes of records for which the disk's space is taken already: what admission of a write may count on
   // [B5].
   [[nodiscard]] uint64_t reserved_bytes() const;

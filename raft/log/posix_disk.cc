@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -158,6 +159,12 @@ class PosixDisk : public Disk {
     if (stat(path.c_str(), &found) == 0) return true;
     if (errno == ENOENT) return false;
     return failed("stat", path, errno);
+  }
+
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    struct statvfs found {};
+    if (statvfs(path.c_str(), &found) != 0) return failed("statvfs", path, errno);
+    return static_cast<uint64_t>(found.f_bavail) * found.f_frsize;
   }
 };
 

@@ -34,6 +34,7 @@ SpareSegments::SpareSegments(Disk& disk, std::string directory, const SpareOptio
       directory_(std::move(directory)),
       segment_bytes_(options.segment_bytes),
       count_(options.count),
+      leaves_free_(options.leaves_free),
       salt_seed_(options.salt_seed),
       cluster_id_high_(options.cluster_id_high),
       cluster_id_low_(options.cluster_id_low) {}
@@ -72,16 +73,25 @@ void SpareSegments::run() {
     making_ = true;
     lock.unlock();
     Result<std::unique_ptr<Segment>> made = make_in_background();
+    is_short_ = made.status().code() == Code::kFull;
     lock.lock();
     making_ = false;
     if (made) ready_.push_back(std::move(*made));
     changed_.notify_all();
-    if (!made) changed_.wait_for(lock, kRetry, [this] { return stop_; });
+    if (!made) changed_.wait_for(lock, kRetry, [this] { return stop_ || try_again_; });
+    try_again_ = false;
   }
 }
 
 Result<std::unique_ptr<Segment>> SpareSegments::make_in_background() {
   try {
+    if (leaves_free_) {
+      const Result<uint64_t> free = disk_.free_bytes(directory_);
+      if (free && *free < leaves_free_() + segment_bytes_) {
+        return Status(Code::kFull,
+                      "what is left of the disk of " + directory_ + " is for the next checkpoint");
+      }
+    }
     return make(segment_bytes_);
   } catch (const std::bad_alloc&) {
     return Status(Code::kIo, "out of memory");  // short enough to need none; tried again later
@@ -121,6 +131,12 @@ Result<std::unique_ptr<Segment>> SpareSegments::take(uint64_t size_bytes) {
     }
   }
   return make(size_bytes);
+}
+
+void SpareSegments::space_came_back() {
+  std::lock_guard lock(mutex_);
+  try_again_ = true;
+  changed_.notify_all();
 }
 
 void SpareSegments::give_back(std::unique_ptr<Segment> segment) {

@@ -27,7 +27,8 @@ void Compactor::maybe_begin() {
   served_.swap(waiting_);
   reader_.post([this] {
     const Index durable = machine_.durable_point().index;
-    const Index tail = log_->tail_begin(tail_bytes_);
+    const Result<uint64_t> free = log_->free_bytes();
+    const Index tail = log_->tail_begin(free ? std::min(tail_bytes_, *free / 2) : tail_bytes_);
     loop_.post([this, target = std::min(durable, tail)] { found_target(target); });
   });
 }

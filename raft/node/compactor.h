@@ -1,5 +1,6 @@
 // Drops the log's prefix when the state machine no longer needs it: up to its durable point, but a tail of
-// the log stays for followers that were away for a while, and what a snapshot under way will need stays too.
+// the log stays for followers that were away for a while, and what a snapshot under way will need stays too. The tail
+// is at most half as large as what is free on the disk: it is a convenience, and others need the space more.
 //
 // The work is the reader's (the durable point is asked, and files are removed, there [C7]); the core is told
 // when it is done. Loop thread.

@@ -107,6 +107,7 @@ LogOptions log_options(const NodeOptions& options, const Identity& identity) {
   result.segment_bytes = options.segment_bytes;
   result.spare_segments = options.spare_segments;
   result.salt_seed = options.salt_seed;
+  result.leaves_free = options.log_leaves_free;
   result.cluster_id_high = identity.cluster_id.high;
   result.cluster_id_low = identity.cluster_id.low;
   result.former_clusters = identity.former_clusters;

@@ -199,6 +199,7 @@ void Driver::poison(const Status& reason) {
 
 void Driver::disk_full(const Status& status) {
   parts_.published.set_warning(status.sentence());
+  if (!status) durable_point_moved();  // the log's own tail may be what takes the space
 }
 
 void Driver::shut_down() {

@@ -68,7 +68,8 @@ LiveMember::LiveMember(const MemberServices& services, const Identity& identity,
                      [this](const net::MemberRequest& request) { member_desk_.handle(0, request); }),
       tender_(core_, services.greeter, services.options),
       roll_call_(core_, services.network, services.greeter, services.options.election_ticks),
-      inquirer_(identity.node_id, services.network, services.loop, services.machine, identity.boot_nonce) {
+      inquirer_(identity.node_id, services.network, services.loop, services.machine, identity.boot_nonce),
+      space_(files.log, services.writer, services.options) {
   core_.applied(files.applied);
   apply_sent_ = applied_told_ = std::max(files.applied, files.recovered.start.last.index);
   caught_up_at_ = files.recovered.last_index;
@@ -108,6 +109,10 @@ void LiveMember::propose_as(Origin origin, Proposal proposal) {
         origin,
         {Code::kInvalid, "a command of " + std::to_string(size) + " bytes is larger than one entry may be (" +
                              std::to_string(kMaxCommandBytes) + " bytes)"});
+  }
+  // What depends on no term is small, and the cluster's own.
+  if (proposal.term != 0 && core_.role() == Role::kLeader) {
+    if (Status room = space_.admit(size); !room) return services_.applier.dropped(origin, room);
   }
   proposal.id = next_proposal_++;
   origins_[proposal.id] = origin;
@@ -161,7 +166,8 @@ void LiveMember::tick() {
   tender_.tick();
   roll_call_.tick();
   look_for_removal();
-  act_on_doubt();
+  if (space_.tick()) compactor_.ask();
+  give_way();
   if (has_leavers_) keep_links();
   if (++ticks_ % services_.options.election_ticks == 0) refuse_removed();
   spread_boots();
@@ -206,6 +212,7 @@ void LiveMember::turn() {
     if (output.poisoned) return services_.poison(*output.poisoned);
     process(output);
   }
+  space_.turn_over();
   desk_.answer_committed();
   member_desk_.answer_committed();
   if (!removed_ && is_removed()) become_removed();
@@ -370,9 +377,9 @@ bool LiveMember::hears_leader() const {
 
 // Its entries are sound: what it cannot read it cannot spread. So this is about who serves best, and a cluster whose
 // voters are all in doubt goes on after a while [B9].
-void LiveMember::act_on_doubt() {
+void LiveMember::give_way() {
   const bool has_others = core_.configuration().voter_count() > 1;
-  const bool gives_way = !doubt_.empty() && has_others;
+  const bool gives_way = (!doubt_.empty() || space_.is_lasting()) && has_others;
   unled_ticks_ = gives_way && !hears_leader() ? unled_ticks_ + 1 : 0;
   const bool nobody_leads = unled_ticks_ > kDoubtfulPatience * services_.options.election_ticks;
   core_.set_may_campaign(!removed_ && (!gives_way || nobody_leads));
@@ -514,7 +521,11 @@ bool LiveMember::has_address(const std::string& address) const {
 }
 
 std::string LiveMember::own_trouble() const {
-  return damage_ + (damage_.empty() || doubt_.empty() ? "" : "; ") + doubt_;
+  std::string all = damage_;
+  for (const std::string& trouble : {doubt_, space_.trouble()}) {
+    if (!trouble.empty()) all += (all.empty() ? "" : "; ") + trouble;
+  }
+  return all;
 }
 
 std::string LiveMember::problem_of(const Member& member) const {

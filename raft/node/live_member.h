@@ -24,6 +24,7 @@
 #include "raft/node/roll_call.h"
 #include "raft/node/snapshot_receiver.h"
 #include "raft/node/snapshot_sender.h"
+#include "raft/node/space_watch.h"
 
 namespace dqlite::raft {
 
@@ -138,7 +139,7 @@ class LiveMember {
   void keep_links();
   void refuse_removed();
   void look_for_removal();
-  void act_on_doubt();
+  void give_way();
   [[nodiscard]] bool hears_leader() const;
   void become_removed();
   void process_leadership(const LeadershipEvent& event);
@@ -171,6 +172,7 @@ class LiveMember {
   RoleTender tender_;
   RollCall roll_call_;
   Inquirer inquirer_;
+  SpaceWatch space_;
 
   std::deque<Outstanding> outstanding_;  // handed to the log writer
   bool has_entries_to_apply_ = false;    // the applier is not woken for them yet
@@ -182,8 +184,8 @@ class LiveMember {
   std::string lost_;                     // the same, without what is done about it
   Index held_ = 0;                       // by the state machine, durably, at the start
   std::string doubt_;                    // the state machine's, of its own state
-  int unled_ticks_ = 0;                  // while in doubt
-  int hands_over_at_ = 0;                // because of it, when `ticks_` gets there
+  int unled_ticks_ = 0;                  // while it leaves it to others to lead
+  int hands_over_at_ = 0;                // because of that, when `ticks_` gets there
   bool removed_ = false;                 // told by another member, or found in the log
   bool has_leavers_ = false;             // links to some that were removed are kept until these know
   int ticks_ = 0;

@@ -46,6 +46,11 @@ void LogWriter::work() {
   }
 }
 
+void LogWriter::put(Persist persist) {
+  waiting_bytes_ += size_of(persist);
+  mailbox_.put_quietly(std::move(persist));
+}
+
 // One that found no space is tried again as it is.
 void LogWriter::fill_batch() {
   if (!batch_.empty()) return;
@@ -63,7 +68,10 @@ Status LogWriter::write_batch() {
   if (!written) return written;
   if (std::exchange(is_full_, false)) events_.full(Status::ok());
   uint64_t newest = durable_token_.load(std::memory_order_relaxed);
-  for (const Persist& persist : batch_) newest = std::max(newest, persist.token);
+  for (const Persist& persist : batch_) {
+    newest = std::max(newest, persist.token);
+    waiting_bytes_ -= size_of(persist);
+  }
   batch_.clear();
   durable_token_.store(newest, std::memory_order_release);
   events_.progressed();

@@ -32,11 +32,13 @@ class LogWriter {
   // Before the first `put`.
   void begin(std::shared_ptr<Log> log) { log_ = std::move(log); }
   // Begins with it at the next `wake` or earlier.
-  void put(Persist persist) { mailbox_.put_quietly(std::move(persist)); }
+  void put(Persist persist);
   void wake() { mailbox_.wake(); }
   // What was put before is still written, then the exact commit index [A2]. Only the first call counts.
   void close(Index commit);
   bool wait_ended(Deadline deadline) { return lane_->wait_ended(deadline); }
+  // Put and not yet written, as they are in memory.
+  [[nodiscard]] size_t waiting_bytes() const { return waiting_bytes_.load(); }
   [[nodiscard]] uint64_t durable_token() const { return durable_token_.load(std::memory_order_acquire); }
 
  private:
@@ -51,6 +53,7 @@ class LogWriter {
   std::atomic<bool> closing_{false};
   std::atomic<Index> final_commit_{0};
   std::atomic<uint64_t> durable_token_{0};
+  std::atomic<size_t> waiting_bytes_{0};
 
   // The lane's own.
   std::deque<Persist> taken_;

@@ -107,11 +107,11 @@ class ScratchTest(unittest.TestCase):
         self.assertEqual(code, done.returncode, f"{done.stdout}\n{done.stderr}")
         return done.stdout
 
-    def start(self, text, *arguments):
-        """The same, left running; ended at the end of the test. Returns the Popen."""
+    def start(self, text, *arguments, prefix=()):
+        """The same, left running; ended at the end of the test. Returns the Popen. `prefix`: a command that starts it."""
         prologue = (HERE / "prologue.py").read_text().replace("EXTENSION", repr(str(EXTENSION.with_suffix(""))))
-        process = subprocess.Popen([PYTHON, "-c", prologue + text, *map(str, arguments)], cwd=self.directory, text=True,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([*prefix, PYTHON, "-c", prologue + text, *map(str, arguments)], cwd=self.directory,
+                                   text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
         def end():
             process.kill()

@@ -31,6 +31,16 @@ TEST(CheckpointSchedule, B3_many_bytes_are_due_at_once) {
   CHECK_FALSE(schedule.is_due({1, (64 << 20) - 1}, start));
 }
 
+TEST(CheckpointSchedule, B3_on_a_disk_that_is_nearly_full_a_thousand_frames_are_due_at_once) {
+  schedule.proposed(start);
+  schedule.set_free_bytes((256 << 20) - 1);
+  CHECK(schedule.is_due({1000, 4 << 20}, start));
+  CHECK_FALSE(schedule.is_due({999, 4 << 20}, start));
+  CHECK(schedule.next_look(true, start) == start);
+  schedule.set_free_bytes(256 << 20);
+  CHECK_FALSE(schedule.is_due({1000, 4 << 20}, start));
+}
+
 TEST(CheckpointSchedule, B3_a_single_frame_is_due_after_half_a_minute) {
   CHECK_FALSE(schedule.is_due({1, 4096}, start + seconds(29)));
   CHECK(schedule.next_look(false, start) == start + seconds(30));

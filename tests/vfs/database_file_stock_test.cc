@@ -48,6 +48,7 @@ class KilledFiles : public Files {
     std::shared_ptr<DataFile> file_;
   };
 
+  Result<uint64_t> free_bytes(const std::string&) override { return UINT64_MAX; }
   Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) override {
     return wrap(posix_files().open_database(path, create));
   }

@@ -118,6 +118,7 @@ class FaultFiles : public Files {
   Status rename_new(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
+  Result<uint64_t> free_bytes(const std::string&) override { return UINT64_MAX; }
   void close_after_fork() override {}
 
  private:

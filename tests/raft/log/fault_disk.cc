@@ -267,6 +267,11 @@ void FaultDisk::set_space(uint64_t bytes) {
   space_ = bytes;
 }
 
+Result<uint64_t> FaultDisk::free_bytes(const std::string&) {
+  std::lock_guard lock(mutex_);
+  return space_ - std::min(space_, used_space());
+}
+
 void FaultDisk::fail_reads(const std::string& path, uint64_t offset, uint64_t length) {
   std::lock_guard lock(mutex_);
   find(path).unreadable.emplace_back(offset, length);

@@ -37,6 +37,7 @@ class FaultDisk : public Disk {
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Result<bool> exists(const std::string& path) override;
+  Result<uint64_t> free_bytes(const std::string& path) override;
 
   // --- failures to come; calls are counted from 1, beginning with the next one ---
   // The power fails in that call: it may have had any part of its effect, and nothing works until
