@@ -225,7 +225,9 @@ void Driver::entered(const net::JoinReply& reply, const net::Address& leader,
 // Joining again is fine if it is the same cluster.
 void Driver::join_as_member(const net::Address& target, const IndexCompletion& completion) {
   if (member_->is_removed()) return completion->complete(refusal_of_removed());
-  if (target.text() == address_ || member_->has_address(target.text())) {
+  if (target.text() == address_) return completion->complete(member_->commit_index());
+  if (const std::optional<Status> link = member_->link_to(target.text())) {
+    if (!*link) return completion->complete(Status(Code::kRefused, link->sentence()));
     return completion->complete(member_->commit_index());
   }
   if (probe_)

@@ -514,10 +514,11 @@ Index LiveMember::report_at() const {
   return noop_ > applied_told_ ? std::min(noop_, later) : later;
 }
 
-bool LiveMember::has_address(const std::string& address) const {
-  const auto& members = core_.configuration().members;
-  return std::any_of(members.begin(), members.end(),
-                     [&](const auto& member) { return member.address == address; });
+std::optional<Status> LiveMember::link_to(const std::string& address) const {
+  for (const Member& member : core_.configuration().members) {
+    if (member.address == address) return services_.network.link_refusal(member.id);
+  }
+  return std::nullopt;
 }
 
 std::string LiveMember::own_trouble() const {

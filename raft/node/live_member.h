@@ -122,7 +122,8 @@ class LiveMember {
   [[nodiscard]] bool is_removed() const { return removed_ || core_.was_removed(core_.self()); }
   // The cluster agreed to remove that one.
   [[nodiscard]] bool was_removed(NodeId id) const { return core_.was_removed(id); }
-  [[nodiscard]] bool has_address(const std::string& address) const;
+  // Of the member with that address: why one of the two refuses to talk to the other, or ok. Nothing: there is none.
+  [[nodiscard]] std::optional<Status> link_to(const std::string& address) const;
   // All of the status that only the loop knows.
   void fill(NodeStatus& status) const;
 
