@@ -76,17 +76,7 @@ Status Applier::apply_one(const Entry& entry) {
     return {Code::kCorrupt, "entry " + std::to_string(entry.index) + " was to be applied behind entry " +
                                 std::to_string(applied_)};
   }
-  std::optional<Origin> own;
-  if (!pending_.empty() && pending_.front().first.index == entry.index) {
-    const auto [id, origin] = pending_.front();
-    pending_.pop_front();
-    if (id == entry.id()) {
-      own = origin;
-    } else {
-      drop(origin, {Code::kNotCommitted, "another leader's entry took the place of entry " +
-                                             std::to_string(entry.index) + ": it had no effect"});
-    }
-  }
+  const std::optional<Origin> own = decide(entry);
   const bool is_machines = own && own->ticket == 0;
   Status applied =
       machine_.apply(entry, is_machines ? std::optional<ProposalId>(own->machine_id) : std::nullopt);
@@ -100,6 +90,29 @@ Status Applier::apply_one(const Entry& entry) {
     machine_.leadership_gained(term);
   }
   return Status::ok();
+}
+
+// Whose it is, if it is this node's own. The fate of those whose place it took is known now; so is that of everything
+// that was overwritten and is of an older term, since terms only rise along a log that holds this entry.
+std::optional<Origin> Applier::decide(const Entry& entry) {
+  std::optional<Origin> own;
+  std::vector<Origin> without_effect;
+  if (!pending_.empty() && pending_.front().first.index == entry.index) {
+    overwritten_.insert(overwritten_.begin(), pending_.front());
+    pending_.pop_front();
+  }
+  std::erase_if(overwritten_, [&](const std::pair<EntryId, Origin>& each) {
+    const auto& [id, origin] = each;
+    const bool is_it = id == entry.id();
+    const bool is_impossible = id.index <= entry.index || id.term < entry.term;
+    if (is_it) own = origin;
+    if (!is_it && is_impossible) without_effect.push_back(origin);
+    return is_it || is_impossible;
+  });
+  for (const Origin& origin : without_effect) {
+    drop(origin, {Code::kNotCommitted, "another leader's entry took the place of it: it had no effect"});
+  }
+  return own;
 }
 
 void Applier::handle(LeadershipEvent& event) {
@@ -119,20 +132,21 @@ void Applier::handle(Appended& appended) {
 }
 
 void Applier::handle(Truncated& truncated) {
-  drop_pending_from(truncated.from, {Code::kNotCommitted,
-                                     "the entry was overwritten by another leader's: it had no "
-                                     "effect"});
+  auto first = pending_.begin();
+  while (first != pending_.end() && first->first.index < truncated.from) ++first;
+  overwritten_.insert(overwritten_.end(), first, pending_.end());
+  pending_.erase(first, pending_.end());
 }
 
 void Applier::handle(Dropped& dropped) {
   drop(dropped.origin, dropped.reason);
 }
 
-void Applier::drop_pending_from(Index from, const Status& reason) {
-  auto first = pending_.begin();
-  while (first != pending_.end() && first->first.index < from) ++first;
-  const std::vector<std::pair<EntryId, Origin>> gone(first, pending_.end());
-  pending_.erase(first, pending_.end());
+void Applier::drop_all(const Status& reason) {
+  std::vector<std::pair<EntryId, Origin>> gone(pending_.begin(), pending_.end());
+  gone.insert(gone.end(), overwritten_.begin(), overwritten_.end());
+  pending_.clear();
+  overwritten_.clear();
   for (const auto& [entry, origin] : gone) drop(origin, reason);
 }
 
@@ -151,8 +165,7 @@ void Applier::handle(Install& install) {
   install.sink.reset();
   if (installed) {
     // Whether they are among what the snapshot holds is not known here.
-    drop_pending_from(
-        0, {Code::kUnknown, "a snapshot replaced the state before the entry's fate was known here"});
+    drop_all({Code::kUnknown, "a snapshot replaced the state before the entry's fate was known here"});
     note_applied(install.last.index);
   }
   install.installed(installed);
@@ -166,6 +179,7 @@ void Applier::fail(const Status& reason) {
 void Applier::handle(Poison& poison) {
   failed_ = true;
   pending_.clear();
+  overwritten_.clear();
   gaining_.reset();
   machine_.poisoned(poison.reason);
 }

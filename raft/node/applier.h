@@ -5,8 +5,9 @@
 // are for any thread). What it keeps besides is small: this node's appended proposals whose fate is open.
 //   1. `leadership_gained` is delivered after the no-op of its term was applied and before any later entry;
 //      `leadership_lost` only after a `leadership_gained` that was delivered.
-//   2. Every proposal gets exactly one fate: applied as `own`, or dropped. After `poisoned` there are no more
-//   fates.
+//   2. Every proposal gets exactly one fate: applied as `own`, or dropped. That this node's log lost its entry decides
+//   nothing: only an entry that is committed in its place, or before it in a later term, does. After `poisoned` there
+//   are no more fates.
 //   3. Entries arrive once and without a gap.
 // A failing apply is told once and nothing is applied after it.
 #pragma once
@@ -16,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <variant>
+#include <vector>
 
 #include "raft/log/log.h"
 #include "raft/node/mailbox.h"
@@ -123,8 +125,9 @@ class Applier {
   void handle(Poison& poison);
 
   Status apply_one(const Entry& entry);
+  std::optional<Origin> decide(const Entry& entry);
   void drop(Origin origin, const Status& reason);
-  void drop_pending_from(Index from, const Status& reason);
+  void drop_all(const Status& reason);
   void fail(const Status& reason);
   void note_applied(Index index);
 
@@ -139,7 +142,9 @@ class Applier {
   std::shared_ptr<Log> log_;
   Index applied_ = 0;
   std::deque<std::pair<EntryId, Origin>> pending_;  // ascending by index
-  std::optional<LeadershipEvent> gaining_;          // its no-op is not applied yet
+  // Gone from this node's log, and still possible: another member that has them may lead and bring them back.
+  std::vector<std::pair<EntryId, Origin>> overwritten_;
+  std::optional<LeadershipEvent> gaining_;  // its no-op is not applied yet
   bool leads_ = false;
   bool failed_ = false;
   const std::unique_ptr<Lane> lane_;  // ends before the rest does

@@ -98,12 +98,36 @@ TEST(Applier, refused_proposals_are_dropped_in_their_place) {
   CHECK(machine.drop_reason(8).code() == Code::kBusy);
 }
 
-TEST(Applier, a_truncation_drops_only_what_lies_behind_it_in_order) {
+TEST(Applier, what_was_overwritten_is_dropped_when_an_entry_of_a_later_term_is_committed) {
   for (Index index = 1; index <= 4; index++) applier.appended({index, 1}, {index, 0});
   applier.truncated(3);
   applier.apply({command(1, 1, "x"), command(2, 1, "y")});
+  applier.apply({noop(3, 2)});  // entry 4 cannot come behind it any more
   settle();
-  CHECK(machine.events() == (Events{"dropped 3", "dropped 4", "applied x", "own 1", "applied y", "own 2"}));
+  CHECK(machine.events() == (Events{"applied x", "own 1", "applied y", "own 2", "dropped 3", "dropped 4"}));
+  CHECK(machine.drop_reason(4).code() == Code::kNotCommitted);
+}
+
+// Entry 2 of term 1 is on two of five disks. The leader of term 2, which nobody else hears, overwrites it on one of
+// them; the other leads term 3 and brings it back.
+TEST(Applier, R2_an_entry_that_was_overwritten_and_comes_back_is_own) {
+  applier.appended({1, 1}, {7, 0});
+  applier.appended({2, 1}, {8, 0});
+  applier.appended({3, 1}, {9, 0});
+  applier.truncated(2);
+  applier.truncated(2);
+  applier.apply({command(1, 1, "x"), command(2, 1, "y"), noop(3, 3)});
+  settle();
+  CHECK(machine.events() == (Events{"applied x", "own 7", "applied y", "own 8", "dropped 9"}));
+}
+
+TEST(Applier, an_entry_in_the_place_of_one_that_was_overwritten_has_its_own_fate) {
+  applier.appended({1, 1}, {7, 0});
+  applier.truncated(1);
+  applier.appended({1, 3}, {8, 0});
+  applier.apply({command(1, 3, "x")});
+  settle();
+  CHECK(machine.events() == (Events{"dropped 7", "applied x", "own 8"}));
 }
 
 TEST(Applier, a_ticket_is_the_nodes_own_business) {
