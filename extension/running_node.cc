@@ -110,6 +110,7 @@ Result<std::unique_ptr<RunningNode>> RunningNode::open(const std::string& direct
 
 RunningNode::~RunningNode() {
   if (node_) node_->stop(raft::Clock::now() + kUndoTime);
+  if (databases_) databases_->stop_reading();  // what they answer or ask goes through the node
   if (databases_) databases_->checkpointer().stop();
 }
 
@@ -181,6 +182,7 @@ Status RunningNode::start_consensus(std::unique_ptr<raft::IdentityFile> file) {
   node_ = std::move(*node);
   beginnings_ = std::make_unique<Beginnings>(*node_, *databases_, listen_);
   replicator_.connect(*node_, *beginnings_);
+  databases_->begin_reading();
   // An adoption that was cut off between the record and the founding of the cluster.
   if (is_new && databases_->has_data()) return beginnings_->found(deadline());
   return Status::ok();

@@ -47,6 +47,8 @@ class DatabaseSet {
   static Result<std::unique_ptr<DatabaseSet>> open(Files& files, NodePaths paths);
 
   ~DatabaseSet() { stop_reading(); }
+  // The consensus is there to stay: other members may ask about the copies.
+  void begin_reading() { verifier_.begin_answering(); }
   // Ends the threads that read and repair copies: before the consensus that they ask goes.
   void stop_reading() {
     repairer_.stop();

@@ -28,7 +28,19 @@ void lower_priority() {
 
 }  // namespace
 
+void Verifier::begin_answering() {
+  std::lock_guard lock(mutex_);
+  answers_ = true;
+}
+
+Status Verifier::refusal() {
+  std::lock_guard lock(mutex_);
+  return answers_ ? Status::ok()
+                  : Status(Code::kNoQuorum, "it is still reading its log: ask again in a moment");
+}
+
 void Verifier::ask(ByteView bytes, Answer answer) {
+  if (Status refused = refusal(); !refused) return answer(refused);
   const Result<Question> question = decode_question(bytes);
   if (!question) return answer(question.status());
   if (question->is_verify) return add_work([&] { waiting_.push_back(answer); }, answer);

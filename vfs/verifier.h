@@ -27,8 +27,11 @@ class Verifier {
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
 
-  // Never waits. `answer` is called by the thread, or at once for a question that is not understood; not at all for
-  // one that waits when the verifier stops.
+  // Questions are refused before: who asks must outlive the thread, and a node that does not get through its log is
+  // taken apart while its databases are still there.
+  void begin_answering();
+  // Never waits. `answer` is called by the thread, or at once for a question that is refused; not at all for one that
+  // waits when the verifier stops, and never after `stop` returned.
   void ask(ByteView question, Answer answer);
   // Somebody met rot: a reading without an asker.
   void suspect();
@@ -42,6 +45,7 @@ class Verifier {
   };
 
   void add_work(const std::function<void()>& add, const Answer& answer);
+  [[nodiscard]] Status refusal();
   void run();
   Result<Bytes> read_all();
   void act_on(Database& database, const CopyFinding& finding);
@@ -54,6 +58,7 @@ class Verifier {
   std::condition_variable wake_;
   std::vector<Answer> waiting_;
   std::vector<PageQuestion> page_questions_;
+  bool answers_ = false;
   bool is_suspicious_ = false;
   bool stopping_ = false;
   std::thread thread_;

@@ -42,6 +42,7 @@ TestNode::TestNode(std::string directory, std::vector<LogEntry> log) : directory
   if (!databases) FAIL(databases.status().sentence().c_str());
   databases_ = std::move(*databases);
   replicator_ = std::make_unique<FakeReplicator>(*databases_, std::move(log));
+  databases_->begin_reading();
   TestProvider::instance().add(this);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <condition_variable>
+#include <filesystem>
 #include <thread>
 
 #include "tests/vfs/fixture.h"
@@ -202,4 +203,22 @@ TEST(Verification, the_thread_answers_all_who_asked_before_it_began) {
     STRCMP_EQUAL("ok", outcome(findings->front()).c_str());
   }
   CHECK_EQUAL(1, refused);
+}
+
+TEST(Verification, a_question_is_refused_until_the_log_is_replayed) {
+  const std::string node_directory = directory.path() + "/dqlite-node";
+  std::filesystem::create_directories(node_directory);
+  auto databases = DatabaseSet::open(posix_files(), {directory.path(), node_directory});
+  CHECK(databases.is_ok());
+  FakeReplicator cluster(**databases);
+  Status answered;
+  bool is_answered = false;
+  (*databases)->verifier().ask(encode_verify_question(), [&](const Result<Bytes>& answer) {
+    answered = answer.status();
+    is_answered = true;
+  });
+  (*databases)->stop_reading();
+  CHECK(is_answered);
+  CHECK(answered.code() == Code::kNoQuorum);
+  STRCMP_CONTAINS("still reading its log", answered.sentence().c_str());
 }
