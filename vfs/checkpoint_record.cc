@@ -12,10 +12,12 @@ namespace {
 
 constexpr char kRecordMagic[] = "dqliteR1";
 constexpr char kEndMagic[] = "dqliteE1";
+constexpr char kMarkMagic[] = "dqliteM1";
 constexpr size_t kMagicSize = 8;
 constexpr uint32_t kRecordVersion = 1;
 constexpr size_t kBlockSize = 4096;
 constexpr size_t kEndSize = kMagicSize + 4 * 8 + 8;
+constexpr size_t kMarkSize = kMagicSize + 8;
 
 ByteView magic(const char* text) {
   return {reinterpret_cast<const uint8_t*>(text), kMagicSize};
@@ -124,6 +126,19 @@ std::optional<FileStamp> decode_end(const CheckpointRecord& record, ByteView byt
   return stamp;
 }
 
+Bytes encode_repair_mark(const CheckpointRecord& record) {
+  Bytes bytes;
+  codec::Writer out(bytes);
+  out.raw(magic(kMarkMagic));
+  out.u64(codec::checksum(bytes, record.checksum));
+  return bytes;
+}
+
+bool is_repair_mark(const CheckpointRecord& record, ByteView bytes) {
+  const Bytes mark = encode_repair_mark(record);
+  return bytes.size() >= kMarkSize && std::memcmp(bytes.data(), mark.data(), kMarkSize) == 0;
+}
+
 RecordStore::RecordStore(Files& files, std::string node_directory, uint64_t database)
     : files_(files), node_directory_(std::move(node_directory)), database_(database) {}
 
@@ -182,7 +197,11 @@ Status RecordStore::load_slot(RecordSlot slot, FoundRecords& found) {
   StoredRecord stored;
   stored.record = std::move(*record);
   stored.slot = slot;
-  if (bytes.size() > kBlockSize) stored.end = decode_end(stored.record, ByteView(bytes).subspan(kBlockSize));
+  if (bytes.size() > kBlockSize) {
+    const ByteView second = ByteView(bytes).subspan(kBlockSize);
+    stored.end = decode_end(stored.record, second);
+    stored.is_in_repair = is_repair_mark(stored.record, second);
+  }
   found.whole.push_back(std::move(stored));
   return Status::ok();
 }
@@ -207,6 +226,13 @@ Status RecordStore::write_end(RecordSlot slot, const CheckpointRecord& record, c
   auto file = files_.open(path(slot), false);
   if (!file) return file.status();
   return (*file)->write(kBlockSize, encode_end(record, stamp));
+}
+
+Status RecordStore::mark_repair(RecordSlot slot, const CheckpointRecord& record) {
+  auto file = files_.open(path(slot), false);
+  if (!file) return file.status();
+  Status status = (*file)->write(kBlockSize, encode_repair_mark(record));
+  return status ? (*file)->sync() : status;
 }
 
 Status RecordStore::remove(RecordSlot slot) {

@@ -15,13 +15,18 @@
 //                   the file as this checkpoint's last write left it: device 8, inode 8, size 8, ctime 8
 //                   checksum     8 bytes   codec::checksum of all before it, seeded with the record's
 //                                          checksum field
+//   or instead      "dqliteM1"   8 bytes   a page that rotted is being written anew
+//                   checksum     8 bytes   likewise
 //
 // Example: the record of database 7, "app.db", 4096-byte pages, 3 pages, index 9, term 2 begins
 //   64 71 6c 69 74 65 52 31 | 36 00 00 00 | 01 00 00 00 | 07 00 00 00 00 00 00 00 | 06 00 00 00
 //   61 70 70 2e 64 62 | ...
 //
-// The second block is a hint and never synced: if it is missing or differs from the file, the file is
-// compared as a whole with the record's checksum before anything is believed [A9 iii].
+// The end is a hint and never synced: if it is missing or differs from the file, the file is compared as a whole with
+// the record's checksum before anything is believed [A9 iii]. While a page is repaired it would differ, and a file
+// with another rotten page would be taken for one that another program changed. So the mark takes its place before,
+// durably: whoever opens the file then believes the page sums if they give the record's checksum, as each page is
+// compared with its own when it is read.
 #pragma once
 
 #include <optional>
@@ -43,6 +48,7 @@ struct StoredRecord {
   CheckpointRecord record;
   RecordSlot slot = RecordSlot::kA;
   std::optional<FileStamp> end;  // of the second block, if it is there and whole
+  bool is_in_repair = false;     // the mark is there instead
 };
 
 struct FoundRecords {
@@ -55,6 +61,8 @@ Bytes encode_record(const CheckpointRecord& record);
 Result<CheckpointRecord> decode_record(ByteView bytes);
 Bytes encode_end(const CheckpointRecord& record, const FileStamp& stamp);
 std::optional<FileStamp> decode_end(const CheckpointRecord& record, ByteView bytes);
+Bytes encode_repair_mark(const CheckpointRecord& record);
+bool is_repair_mark(const CheckpointRecord& record, ByteView bytes);
 
 class RecordStore {
  public:
@@ -67,6 +75,8 @@ class RecordStore {
   Status write(RecordSlot slot, const CheckpointRecord& record);
   // The second block. Not synced: it may be lost, and then costs a comparison at the next open.
   Status write_end(RecordSlot slot, const CheckpointRecord& record, const FileStamp& stamp);
+  // The mark in its place. Durable on return.
+  Status mark_repair(RecordSlot slot, const CheckpointRecord& record);
   // Not synced either: a record that comes back is told from the true one by the file's stamp.
   Status remove(RecordSlot slot);
   // Where the page sums of this database are kept (page_sums.h).

@@ -135,12 +135,26 @@ Status DatabaseFile::repair(uint32_t page_number, ByteView page) {
   }
   Bytes bytes(page.begin(), page.end());
   if (page_number == 1) codec::stamp_page1(bytes, codec::stamp_of(record.index));
+  if (Status status = state.begin_repair(); !status) return status;
   Status status = state.file->write(uint64_t{page_number - 1} * record.page_size, bytes);
-  if (status) status = state.file->sync();
   if (!status) return status;
-  const std::vector<uint32_t> changed{page_number};
-  state.write_hints(&changed);
+  status = state.file->sync();
+  if (!status) return status;
+  auto stamp = state.file->stamp();
+  if (stamp) (void)state.records->write_end(state.slot, record, *stamp);
   return Status::ok();
+}
+
+// The next open is to believe the page sums, so they must be there as well; they do not change.
+Status DatabaseFile::State::begin_repair() {
+  auto table = files.open(records->sums_path(), false);
+  if (table.status().code() == Code::kNotFound) {
+    if (Status saved = sums.save(files, records->sums_path()); !saved) return saved;
+    table = files.open(records->sums_path(), false);
+  }
+  if (!table) return table.status();
+  if (Status status = (*table)->sync(); !status) return status;
+  return records->mark_repair(slot, record);
 }
 
 // By the bytes and not by the page sums: a page that rotted here is replaced as well.

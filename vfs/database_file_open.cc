@@ -186,15 +186,15 @@ Status DatabaseFile::State::verify(const StoredRecord& kept, Recovery recovery) 
                                 std::to_string(size_of(wanted)) + ". " + kHowToGoOn};
   }
   const bool rolled_back = recovery == Recovery::kRollBack;
-  const bool untouched = (recovery == Recovery::kKeepOlder || recovery == Recovery::kKeepNewer) && kept.end &&
-                         is_same_state(*kept.end, *stamp);
+  const bool keep = recovery == Recovery::kKeepOlder || recovery == Recovery::kKeepNewer;
+  const bool in_repair = keep && kept.is_in_repair;
+  const bool untouched = keep && kept.end && is_same_state(*kept.end, *stamp);
   auto loaded = PageSums::load(files, records->sums_path(), wanted.page_count);
   const bool has_table = loaded.is_ok() && loaded->total() == wanted.checksum;
-  if (!has_table || (!untouched && !rolled_back)) {
+  if (!has_table || (!untouched && !rolled_back && !in_repair)) {
     loaded = sum_pages(wanted.page_size, wanted.page_count);
     if (!loaded) return loaded.status();
     if (uint64_t total = loaded->total(); total != wanted.checksum) {
-      const bool keep = recovery == Recovery::kKeepOlder || recovery == Recovery::kKeepNewer;
       return {keep ? Code::kRefused : Code::kCorrupt,
               path + " is not what the checkpoint at index " + std::to_string(wanted.index) +
                   " left: its pages add up to " + std::to_string(total) + ", expected " +

@@ -63,6 +63,7 @@ struct DatabaseFile::State {
   Status remove_journal();
   Status undo(const JournalMark& mark, bool copied);
   void write_hints(const std::vector<uint32_t>* changed);
+  Status begin_repair();
 
   // The first record (database_file_adopt.cc).
   Status adopt(const CheckpointRecord& first);

@@ -88,6 +88,24 @@ TEST(CheckpointRecord, the_end_belongs_to_one_record) {
   CHECK_FALSE(decode_end(example(), bytes).has_value());
 }
 
+TEST(CheckpointRecord, the_mark_of_a_repair_takes_the_place_of_the_end) {
+  FaultDisk disk;
+  FaultFiles files(disk);
+  RecordStore store(files, "/node", 7);
+  CHECK_TRUE(store.write(RecordSlot::kA, example()).is_ok());
+  CHECK_TRUE(store.write_end(RecordSlot::kA, example(), FileStamp{1, 2, 3, 4}).is_ok());
+  CHECK_FALSE(store.load()->whole[0].is_in_repair);
+  CHECK_TRUE(store.mark_repair(RecordSlot::kA, example()).is_ok());
+  CHECK_TRUE(store.load()->whole[0].is_in_repair);
+  CHECK_FALSE(store.load()->whole[0].end.has_value());
+  CHECK_TRUE(store.write_end(RecordSlot::kA, example(), FileStamp{1, 2, 3, 4}).is_ok());
+  CHECK_FALSE(store.load()->whole[0].is_in_repair);
+  CHECK_TRUE(store.load()->whole[0].end.has_value());
+  CheckpointRecord another = example();
+  another.checksum++;
+  CHECK_FALSE(is_repair_mark(another, encode_repair_mark(example())));
+}
+
 TEST(CheckpointRecord, two_slots_hold_two_records_older_first) {
   FaultDisk disk;
   FaultFiles files(disk);

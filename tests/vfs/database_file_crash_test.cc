@@ -374,3 +374,50 @@ TEST(DatabaseFileCrash, a_new_empty_database_stopped_at_any_call_is_there_or_can
     }
   }
 }
+
+TEST(DatabaseFileCrash, A9_a_repair_stopped_at_any_call_leaves_a_file_that_opens) {
+  const Image image = random_image(6, 1);
+  for (uint64_t seed = 0; seed < 18; seed++) {
+    bool stopped = true;
+    for (uint64_t call = 1; stopped; call++) {
+      if (!is_sampled(seed + call)) continue;
+      Machine machine(seed * 1000 + call);
+      machine.set_up(image);
+      machine.disk.sync_all();
+      bool answered = false;
+      {
+        FaultFiles files(machine.disk);
+        auto file = DatabaseFile::open(files, "/n1", "/n1/dqlite-node", 7);
+        CHECK_TRUE(file.is_ok());
+        for (uint64_t number : {1, 3, 5}) machine.disk.rot(kPath, (number - 1) * 512 + 200);
+        machine.disk.fail_call(call, Fault::kStop);
+        const uint32_t number = seed % 2 == 0 ? 3 : 1;
+        answered = (*file)->repair(number, image.pages[number - 1]).is_ok();
+        stopped = machine.disk.stopped();
+      }
+      if (seed % 3 == 0) {
+        machine.disk.kill_processes();
+      } else {
+        machine.disk.lose_power();
+      }
+      FaultFiles files(machine.disk);
+      auto file = DatabaseFile::open(files, "/n1", "/n1/dqlite-node", 7);
+      if (!file) FAIL(file.status().sentence().c_str());
+      Bytes page(512);
+      CHECK_TRUE((*file)->read(5, page).code() == Code::kCorrupt);
+      if (answered) CHECK_TRUE((*file)->read(seed % 2 == 0 ? 3 : 1, page).is_ok());
+      for (uint32_t number : {1, 3, 5}) {
+        CHECK_TRUE((*file)->repair(number, image.pages[number - 1]).is_ok());
+      }
+      CHECK_TRUE(*machine.disk.look(kPath) == file_of(image, kOldIndex));
+      file->reset();
+      // What is whole is guarded as ever.
+      machine.disk.kill_processes();
+      CHECK_TRUE(machine.open().is_ok());
+      machine.disk.kill_processes();
+      machine.disk.rot(kPath, 2 * 512 + 200);
+      machine.disk.touch(kPath);
+      CHECK_TRUE(machine.open().code() == Code::kRefused);
+    }
+  }
+}

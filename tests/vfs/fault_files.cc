@@ -245,6 +245,21 @@ void FaultDisk::touch(const std::string& path) {
   entries_.at(path)->changed = ++clock_;
 }
 
+void FaultDisk::rot(const std::string& path, uint64_t offset) {
+  Inode& inode = *entries_.at(path);
+  inode.cache[offset] ^= 1;
+  inode.durable[offset] ^= 1;
+}
+
+void FaultDisk::sync_all() {
+  pending_entries_.clear();
+  durable_entries_ = entries_;
+  for (auto& [path, inode] : entries_) {
+    inode->durable = inode->cache;
+    inode->pending.clear();
+  }
+}
+
 Status FaultFiles::step(const std::string& what, bool needs_space, bool& dies_now) {
   if (epoch_ != disk_.epoch_) return gone();
   return disk_.step(what, needs_space, dies_now);

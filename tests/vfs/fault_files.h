@@ -49,6 +49,9 @@ class FaultDisk {
   void erase(const std::string& path);
   [[nodiscard]] std::vector<std::string> paths() const;
   void touch(const std::string& path);  // ctime alone
+  // One byte changes by itself, on the disk and in the cache.
+  void rot(const std::string& path, uint64_t offset);
+  void sync_all();  // nothing is left that could be lost
   void set_changed(const std::string& path, int64_t changed_ns) { entries_.at(path)->changed = changed_ns; }
 
  private:
