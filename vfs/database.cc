@@ -140,6 +140,15 @@ Result<Bytes> Database::find_page(uint32_t page_number, uint64_t hash) {
                 "page " + std::to_string(page_number) + " of " + name_ + " has another content here by now");
 }
 
+Status Database::check_page(uint32_t page_number) {
+  std::lock_guard work(file_work_);
+  DatabaseFile& file = versions_.file();
+  // What is read then may be in the system's cache alone.
+  if (!file.failure()) return {Code::kPoisoned, file.failure().sentence()};
+  Bytes page(file.record().page_size);
+  return file.read(page_number, page);
+}
+
 Status Database::repair(uint32_t page_number, ByteView page) {
   std::lock_guard work(file_work_);
   return versions_.file().repair(page_number, page);

@@ -78,8 +78,10 @@ class Database {
 
   // The version of a page that has this hash, if it is the newest or the file's. Any thread.
   Result<Bytes> find_page(uint32_t page_number, uint64_t hash);
-  // The page of the file, which is rotten, gets its content back. kInvalid if this is not it. Any thread but the
-  // applier's; waits for a running checkpoint.
+  // Ok: the file's page is what the last checkpoint wrote, on the disk as well. kPoisoned: the file has failed. This and
+  // the next on any thread but the applier's; both wait for a running checkpoint.
+  Status check_page(uint32_t page_number);
+  // The page of the file, which is rotten, gets its content back. kInvalid if this is not it.
   Status repair(uint32_t page_number, ByteView page);
 
   // --- the applier thread ---

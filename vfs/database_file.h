@@ -108,7 +108,7 @@ class DatabaseFile {
 
   // Writes a page that rotted anew, in place and synced: `page` is the one that the last checkpoint wrote, or this is
   // kInvalid. A crash on the way leaves a page that is no better than before, in a file that opens as before, whatever
-  // else rotted in it (checkpoint_record.h).
+  // else rotted in it (checkpoint_record.h). A failed sync leaves the object failed, as that of a checkpoint does.
   Status repair(uint32_t page_number, ByteView page);
   // The hash of a page as of the present checkpoint; 0 for zeros, and above the end.
   [[nodiscard]] uint64_t expected_hash(uint32_t page_number) const;

@@ -139,7 +139,8 @@ Status DatabaseFile::repair(uint32_t page_number, ByteView page) {
   Status status = state.file->write(uint64_t{page_number - 1} * record.page_size, bytes);
   if (!status) return status;
   status = state.file->sync();
-  if (!status) return status;
+  // From now on nobody knows what of it the disk holds, whatever is read from the cache [A12].
+  if (!status) return state.failure = status;
   auto stamp = state.file->stamp();
   if (stamp) (void)state.records->write_end(state.slot, record, *stamp);
   return Status::ok();

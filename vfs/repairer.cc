@@ -90,9 +90,14 @@ Repairer::Work Repairer::repair(const Work& work) {
 
 bool Repairer::repair_page(Database& database, uint32_t page_number) {
   DatabaseFile& file = database.versions().file();
-  Bytes page(database.versions().current()->record().page_size);
   // A checkpoint may have replaced it.
-  if (file.read(page_number, page)) return true;
+  const Status present = database.check_page(page_number);
+  if (present) return true;
+  if (present.code() == Code::kPoisoned) {
+    databases_.replicator().copy_differs(present.in(file.path() + " cannot be repaired"));
+    return false;
+  }
+  Bytes page(database.versions().current()->record().page_size);
   const uint64_t hash = file.expected_hash(page_number);
   if (hash == 0) {
     page.assign(page.size(), 0);

@@ -68,7 +68,8 @@ class Replicator {
   // A copy of this node is rotten in places, and is being repaired; with an empty sentence: not any more. Such a node
   // should not lead [B9]. Never waits.
   virtual void copy_in_doubt(const std::string& reason) = 0;
-  // A copy of this node is not what it should be, and nobody knows where: the node stops. Never waits.
+  // A copy of this node is not what it should be, and nobody knows where, or its disk does not keep what is written:
+  // the node stops. Never waits.
   virtual void copy_differs(const Status& reason) = 0;
   // The first answer of another member to a question of vfs/verification.h that is no failure.
   virtual Result<Bytes> ask_others(const Bytes& question, Deadline deadline) = 0;

@@ -33,12 +33,12 @@ void fetch_api() {
 
 }  // namespace
 
-TestNode::TestNode(std::string directory, std::vector<LogEntry> log) : directory_(std::move(directory)) {
+TestNode::TestNode(std::string directory, std::vector<LogEntry> log, Files& files)
+    : directory_(std::move(directory)) {
   TestProvider::instance();
   std::string node_directory = directory_ + "/dqlite-node";
   std::filesystem::create_directories(node_directory);
-  Result<std::unique_ptr<DatabaseSet>> databases =
-      DatabaseSet::open(posix_files(), {directory_, node_directory});
+  Result<std::unique_ptr<DatabaseSet>> databases = DatabaseSet::open(files, {directory_, node_directory});
   if (!databases) FAIL(databases.status().sentence().c_str());
   databases_ = std::move(*databases);
   replicator_ = std::make_unique<FakeReplicator>(*databases_, std::move(log));

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "codec/checksum.h"
+#include "tests/vfs/bad_files.h"
 #include "tests/vfs/fixture.h"
 
 using namespace dqlite;
@@ -19,6 +20,7 @@ using namespace dqlite::vfs::test;
 TEST_GROUP(Repairer) {
   TemporaryDirectory directory;
   TemporaryDirectory other_directory;
+  BadFiles files;
   std::unique_ptr<TestNode> node;
   std::unique_ptr<TestNode> other;
   std::vector<LogEntry> log;
@@ -35,7 +37,7 @@ TEST_GROUP(Repairer) {
       std::filesystem::copy(directory.path(), other_directory.path(),
                             std::filesystem::copy_options::recursive);
     }
-    node = std::make_unique<TestNode>(directory.path(), log);
+    node = std::make_unique<TestNode>(directory.path(), log, files);
     other = std::make_unique<TestNode>(other_directory.path(), log);
     node->cluster().set_other(&other->databases());
   }
@@ -148,4 +150,13 @@ TEST(Repairer, A6_a_copy_that_is_wrong_in_memory_stops_the_node) {
   CHECK(comes_true([this] { return !node->cluster().difference().empty(); }));
   STRCMP_CONTAINS("so memory is not", node->cluster().difference().c_str());
   const_cast<Bytes&>(*newest)[100] ^= 1;
+}
+
+TEST(Repairer, A12_a_repair_whose_sync_failed_stops_the_node_and_ends_no_doubt) {
+  spoil(*node, 11);
+  files.fail_syncs();
+  node->databases().verifier().suspect();
+  CHECK(comes_true([this] { return !node->cluster().difference().empty(); }));
+  STRCMP_CONTAINS("fsync failed on request", node->cluster().difference().c_str());
+  STRCMP_CONTAINS("page 11 of ", node->cluster().doubt().c_str());
 }
