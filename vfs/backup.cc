@@ -1,7 +1,6 @@
 #include "vfs/backup.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "codec/page.h"
 #include "vfs/state_scan.h"
@@ -48,7 +47,6 @@ class BackupFile {
     return Status::ok();
   }
 
-  // Any thread.
   Status write(uint64_t offset, ByteView bytes) {
     unsynced_ += bytes.size();
     Status status = file_->write(offset, bytes);
@@ -56,7 +54,7 @@ class BackupFile {
   }
 
   Status maybe_sync() {
-    if (unsynced_.load() < kBytesBetweenSyncs) return Status::ok();
+    if (unsynced_ < kBytesBetweenSyncs) return Status::ok();
     unsynced_ = 0;
     Status status = file_->sync();
     return status ? status : not_written(path_, status);
@@ -102,7 +100,7 @@ class BackupFile {
   const std::string part_;
   std::string written_to_;  // the name that goes with this object; empty: none
   std::shared_ptr<DataFile> file_;
-  std::atomic<uint64_t> unsynced_{0};
+  uint64_t unsynced_ = 0;
 };
 
 bool is_zero(ByteView page) {

@@ -20,8 +20,8 @@ namespace dqlite::vfs {
 
 // The log index of the state that was written; 0: the database is not created yet, and the file empty. `pause` is
 // called every so many pages, and a failure of it ends the backup. After any failure nothing is left over, but for
-// a .part that is not this call's. kFull: no space; kCorrupt: this node's copy is not what it should be; kRefused:
-// `path` cannot be written, the sentence says why.
+// a .part that is not this call's. kFull: no space; kBusy: see StateScan::run; kCorrupt: this node's copy is not what
+// it should be; kRefused: `path` cannot be written, the sentence says why.
 Result<uint64_t> write_backup(Files& files, Database& database, const std::string& path,
                               const std::function<Status()>& pause);
 

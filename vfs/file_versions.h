@@ -56,7 +56,7 @@ class FileVersion {
 using PinnedVersion = std::shared_ptr<const FileVersion>;
 
 // Somebody who needs the file as it is now and takes what he still needs of it before it is overwritten.
-// Called by the thread that changes the file.
+// Called by the thread that changes the file, which must not be kept waiting.
 class PageKeeper {
  public:
   virtual ~PageKeeper() = default;

@@ -1,6 +1,7 @@
 #include "vfs/state_scan.h"
 
 #include <algorithm>
+#include <new>
 
 #include "codec/checksum.h"
 #include "vfs/file_lock.h"
@@ -36,21 +37,20 @@ Status StateScan::run(const std::function<Status()>& pause) {
   Status status = visit_changes(pause);
   if (status) status = visit_file(pause);
   end();
-  return status ? failure() : status;
+  // What the last checkpoint handed over before.
+  return status ? visit_queued(pause) : status;
 }
 
 Status StateScan::visit_changes(const std::function<Status()>& pause) {
   const Bytes zeros(page_size_);
   const uint32_t lock_page = page_size_ == 0 ? 0 : lock_byte_page(page_size_);
-  uint32_t count = 0;
   for (PageImage& image : changes_) {
-    if (count++ % kPagesBetweenPauses == 0) {
-      if (Status status = pause(); !status) return status;
-    }
     if (image.number == lock_page) continue;
-    visit(image.number, image.bytes == nullptr ? ByteView(zeros) : ByteView(*image.bytes), Status::ok());
+    if (Status status = maybe_pause(pause); !status) return status;
+    const ByteView page = image.bytes == nullptr ? ByteView(zeros) : ByteView(*image.bytes);
+    if (Status status = visit(image.number, page, Status::ok()); !status) return status;
     image.bytes.reset();
-    if (Status status = failure(); !status) return status;
+    if (Status status = visit_queued(pause); !status) return status;
   }
   changes_.clear();
   return Status::ok();
@@ -59,20 +59,43 @@ Status StateScan::visit_changes(const std::function<Status()>& pause) {
 Status StateScan::visit_file(const std::function<Status()>& pause) {
   DatabaseFile& file = database_.versions().file();
   Bytes page(page_size_);
-  uint32_t count = 0;
   for (uint64_t i = 1; i <= mark_.page_count; i++) {
     const auto number = static_cast<uint32_t>(i);
+    if (Status status = visit_queued(pause); !status) return status;
     if (!needs(number)) continue;
-    if (count++ % kPagesBetweenPauses == 0) {
-      if (Status status = pause(); !status) return status;
-    }
+    if (Status status = maybe_pause(pause); !status) return status;
     std::fill(page.begin(), page.end(), uint8_t{0});
     const Status fault = file.read(number, page);
     // A page is handed over before it is overwritten: one that nobody took meanwhile was read untouched.
-    if (take(number)) visit(number, page, fault);
-    if (Status status = failure(); !status) return status;
+    if (!take(number)) continue;
+    if (Status status = visit(number, page, fault); !status) return status;
   }
   return Status::ok();
+}
+
+// Also the failure of the scan, if something else ended it.
+Status StateScan::visit_queued(const std::function<Status()>& pause) {
+  while (true) {
+    QueuedPage next;
+    {
+      std::lock_guard lock(mutex_);
+      if (!failure_ || queue_.empty()) return failure_;
+      next = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    if (Status status = maybe_pause(pause); !status) return status;
+    if (Status status = visit(next.number, next.page, next.fault); !status) return status;
+  }
+}
+
+Status StateScan::maybe_pause(const std::function<Status()>& pause) {
+  return visited_ % kPagesBetweenPauses == 0 ? pause() : Status::ok();
+}
+
+Status StateScan::visit(uint32_t page_number, ByteView page, const Status& fault) {
+  visited_++;
+  checksum_ ^= codec::page_hash(page_number, page);
+  return visit_(page_number, page, fault);
 }
 
 bool StateScan::needs(uint32_t page_number) {
@@ -87,27 +110,28 @@ bool StateScan::take(uint32_t page_number) {
   return true;
 }
 
+// On the checkpoint thread, which must not wait for a visit nor fail for want of memory.
 void StateScan::keep(uint32_t page_number, ByteView page, const Status& fault) {
-  if (take(page_number)) visit(page_number, page, fault);
+  std::lock_guard lock(mutex_);
+  if (!failure_ || taken_[page_number]) return;
+  try {
+    if ((queue_.size() + 1) * page.size() > kQueueLimit) {
+      failure_ = {Code::kBusy, "checkpoints of " + database_.name() +
+                                   " overwrote its pages faster than they could be put aside: try again"};
+      return queue_.clear();
+    }
+    queue_.push_back({page_number, Bytes(page.begin(), page.end()), fault});
+    taken_[page_number] = true;
+  } catch (const std::bad_alloc&) {
+    failure_ = Status(Code::kFull, "out of memory");  // of no allocation itself
+    queue_.clear();
+  }
 }
 
 void StateScan::lose() {
   std::lock_guard lock(mutex_);
   failure_ = {Code::kBusy,
               "the copy of " + database_.name() + " was replaced by a newer one meanwhile: try again"};
-}
-
-void StateScan::visit(uint32_t page_number, ByteView page, const Status& fault) {
-  const Status status = visit_(page_number, page, fault);
-  const uint64_t hash = codec::page_hash(page_number, page);
-  std::lock_guard lock(mutex_);
-  checksum_ ^= hash;
-  if (!status && failure_) failure_ = status;
-}
-
-Status StateScan::failure() {
-  std::lock_guard lock(mutex_);
-  return failure_;
 }
 
 void StateScan::end() {

@@ -1,7 +1,6 @@
 #include "vfs/verification.h"
 
 #include <map>
-#include <mutex>
 #include <tuple>
 
 #include "vfs/state_scan.h"
@@ -19,11 +18,9 @@ constexpr int kAttempts = 3;
 CopyFinding verify_once(Database& database, const std::function<Status()>& pause) {
   CopyFinding finding;
   finding.name = database.name();
-  std::mutex mutex;  // pages come from two threads
   Status first_fault;
   StateScan scan(database, [&](uint32_t number, ByteView, const Status& fault) -> Status {
     if (fault) return Status::ok();
-    std::lock_guard lock(mutex);
     if (finding.wrong_pages++ == 0) first_fault = fault;
     if (finding.first_wrong.size() < kMostNumbers) finding.first_wrong.push_back(number);
     return Status::ok();

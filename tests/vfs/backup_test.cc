@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 
+#include <condition_variable>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "codec/page.h"
@@ -48,6 +50,10 @@ TEST_GROUP(Backup) {
     CHECK_FALSE(index.is_ok());
     return index.status().sentence();
   }
+  std::mutex mutex;  // guards is_scanning
+  std::condition_variable changed;
+  bool is_scanning = false;
+
   bool leaves_nothing() {
     return std::filesystem::is_empty(target.path());
   }
@@ -136,6 +142,42 @@ TEST(Backup, a_checkpoint_that_overwrites_pages_hands_them_over_first_and_keeps_
   if (!index) FAIL(index.status().sentence().c_str());
   CHECK(pauses > 2);
   check_copy(before);
+}
+
+TEST(Backup, C7_a_target_that_hangs_keeps_no_checkpoint_waiting_and_costs_bounded_memory) {
+  TestNode node(directory.path());
+  Sql sql(node);
+  sql.run("PRAGMA page_size = 65536; CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
+  const int pages = static_cast<int>(StateScan::kQueueLimit / 65536) + 10;
+  sql.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+          std::to_string(pages) + ") INSERT INTO t(x) SELECT zeroblob(60000) FROM n");
+  node.checkpoint();
+  std::mutex hanging;  // held by the target, in the midst of a write
+  std::unique_lock hangs(hanging);
+  Status ended;
+  std::thread scanning([&] {
+    StateScan scan(node.database(), [&](uint32_t, ByteView, const Status&) {
+      std::lock_guard until_it_goes_on(hanging);
+      return Status::ok();
+    });
+    Status begun = scan.begin();
+    {
+      std::lock_guard lock(mutex);
+      is_scanning = true;
+      changed.notify_all();
+    }
+    ended = begun ? scan.run(go_on) : begun;
+  });
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return is_scanning; });
+  }
+  sql.run("UPDATE t SET x = x || 'a'");
+  node.checkpoint();
+  hangs.unlock();
+  scanning.join();
+  CHECK(ended.code() == Code::kBusy);
+  STRCMP_CONTAINS("faster than they could be put aside", ended.sentence().c_str());
 }
 
 TEST(Backup, taken_while_others_write_and_checkpoint_is_always_one_state) {
