@@ -91,7 +91,6 @@ int Connection::read(void* out, int amount, sqlite3_int64 offset) {
       std::memcpy(bytes, page.data() + within, size);
     }
     if (!status) {
-      if (status.code() == Code::kCorrupt) databases_.verifier().suspect();
       return fail(status.code() == Code::kBusy ? kSnapshotLost : SQLITE_IOERR_READ, status.sentence());
     }
   }

@@ -76,6 +76,10 @@ Status DatabaseFile::read(uint32_t page_number, std::span<uint8_t> out) {
   return state_->read(page_number, out);
 }
 
+void DatabaseFile::watch_rot(RotWatcher watcher) {
+  state_->rot_watcher = std::move(watcher);
+}
+
 void DatabaseFile::forget_cached() {
   state_->file->forget_cached();
 }
@@ -124,19 +128,25 @@ Status DatabaseFile::State::read(uint32_t page_number, std::span<uint8_t> out) {
     }
     const uint64_t offset = uint64_t{page_number - 1} * size;
     auto got = file->read(offset, out);
-    if (!got) return got.status();
-    if (page_number == 1) codec::make_canonical_page1(out);
+    if (got && page_number == 1) codec::make_canonical_page1(out);
     // The caller knows which pages a checkpoint overwrites, and looks for them elsewhere.
-    if (in_motion || !checked) return Status::ok();
-    if (*got == out.size() && codec::page_hash(page_number, out) == expected) return Status::ok();
-    std::shared_lock<std::shared_mutex> guard(reads);
-    if (generation != seen) continue;
-    return {Code::kCorrupt,
-            "page " + std::to_string(page_number) + " of " + path + " (offset " + std::to_string(offset) +
-                ", " + std::to_string(*got) + " of " + std::to_string(size) +
-                " bytes) is not what the last checkpoint wrote: hash " +
-                std::to_string(codec::page_hash(page_number, out)) + ", expected " +
-                std::to_string(expected) + "; this copy of the database needs to be fetched anew"};
+    if (in_motion || !checked) return got.status();
+    if (got && *got == out.size() && codec::page_hash(page_number, out) == expected) return Status::ok();
+    {
+      std::shared_lock<std::shared_mutex> guard(reads);
+      if (generation != seen) continue;
+    }
+    const std::string page = "page " + std::to_string(page_number) + " of " + path;
+    fault = got.status().in(page);
+    if (got) {
+      fault = {Code::kCorrupt,
+               page + " (offset " + std::to_string(offset) + ", " + std::to_string(*got) + " of " +
+                   std::to_string(size) + " bytes) is not what the last checkpoint wrote: hash " +
+                   std::to_string(codec::page_hash(page_number, out)) + ", expected " +
+                   std::to_string(expected) + "; this copy of the database needs to be fetched anew"};
+    }
+    if (fault.code() == Code::kCorrupt || fault.code() == Code::kIo) rot_watcher(page_number, fault);
+    return fault;
   }
 }
 

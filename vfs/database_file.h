@@ -85,6 +85,11 @@ class DatabaseFile {
   // Durable on return.
   Status establish(const CheckpointRecord& record);
 
+  // Told of every page that a read finds rotten: not what the last checkpoint wrote (kCorrupt), or not to be read from
+  // the disk (kIo). By the thread that reads; must neither wait nor throw. Set before the first read.
+  using RotWatcher = std::function<void(uint32_t page_number, const Status& fault)>;
+  void watch_rot(RotWatcher watcher);
+
   // One page as of the present checkpoint, canonical; zeros above the file's end. `out` is one page long.
   Status read(uint32_t page_number, std::span<uint8_t> out);
 

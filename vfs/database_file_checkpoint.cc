@@ -173,8 +173,8 @@ Result<NewPages> DatabaseFile::State::compare_all(const CheckpointRecord& next, 
     size_t size = 0;
     if (number <= record.page_count) {
       auto got = file->read((i - 1) * next.page_size, ours);
-      if (!got) return got.status();
-      size = *got;
+      if (!got && got.status().code() != Code::kIo) return got.status();
+      size = got ? *got : 0;  // what cannot be read is written anew
       if (number == 1) codec::make_canonical_page1(ours);
     }
     if (size != ours.size() || ours != theirs) changed.numbers.push_back(number);
@@ -196,6 +196,7 @@ Status DatabaseFile::State::check_sums(const CheckpointRecord& next, const PageS
 Result<CheckpointCost> DatabaseFile::State::move_to(const CheckpointRecord& next, NewPages pages,
                                                     FileLock::Deadline deadline) {
   if (Status status = check_sums(next, pages.sums_after); !status) return status;
+  if (Status status = check_page1(); !status) return status;
   if (Status status = lock->take_exclusive(deadline); !status) return status;
   CheckpointCost cost;
   try {
@@ -209,6 +210,15 @@ Result<CheckpointCost> DatabaseFile::State::move_to(const CheckpointRecord& next
     return status;
   }
   return cost;
+}
+
+// Its stamp changes with every checkpoint, and it tells stock SQLite what the file is: one that cannot be read must be
+// repaired first, while the file is whole.
+Status DatabaseFile::State::check_page1() {
+  if (record.page_count == 0) return Status::ok();
+  Bytes page1(record.page_size);
+  const Status read_page = read(1, page1);
+  return read_page.code() == Code::kIo ? read_page : Status::ok();
 }
 
 // After `take_exclusive`. Without room on the disk, or without the pages, all is undone and the file stays as
@@ -268,7 +278,7 @@ Status DatabaseFile::State::write_journal(const JournalMark& mark, const std::ve
     }
     std::span<uint8_t> old = std::span(run).first(count * mark.page_size);
     const uint64_t offset = uint64_t{page_numbers[i] - 1} * mark.page_size;
-    auto got = file->read(offset, old);
+    auto got = read_old(offset, old, mark.page_size);
     if (!got) return got.status();
     if (*got != old.size()) {
       return {Code::kCorrupt, path + " ends at byte " + std::to_string(offset + *got) + ", expected " +
@@ -284,6 +294,23 @@ Status DatabaseFile::State::write_journal(const JournalMark& mark, const std::ve
   bytes += journal->size_bytes();
   // Before the first page is overwritten the journal must be found there after a power loss [B12].
   return files.sync_directory(directory);
+}
+
+// Zeros for a page that cannot be read: as rotten as it was, if it is ever put back, and the copy heals it.
+Result<size_t> DatabaseFile::State::read_old(uint64_t offset, std::span<uint8_t> out, size_t size) {
+  auto got = file->read(offset, out);
+  if (got.status().code() != Code::kIo) return got;
+  if (out.size() == size) {
+    std::fill(out.begin(), out.end(), uint8_t{0});
+    return size;
+  }
+  size_t total = 0;
+  for (size_t done = 0; done < out.size() && total == done; done += size) {
+    auto page = read_old(offset + done, out.subspan(done, size), size);
+    if (!page) return page;
+    total += *page;
+  }
+  return total;
 }
 
 // The pages and the stamp, in place; adjacent pages in one write. Synced on return.

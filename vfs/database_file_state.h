@@ -52,6 +52,8 @@ struct DatabaseFile::State {
   // Checkpoint (database_file_checkpoint.cc).
   Status check_next(const CheckpointRecord& next) const;
   Status check_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages) const;
+  Status check_page1();
+  Result<size_t> read_old(uint64_t offset, std::span<uint8_t> out, size_t size);
   Result<NewPages> compare_all(const CheckpointRecord& next, const PageSource& source);
   Status check_sums(const CheckpointRecord& next, const PageSums& after) const;
   Result<CheckpointCost> move_to(const CheckpointRecord& next, NewPages pages, FileLock::Deadline deadline);
@@ -74,6 +76,7 @@ struct DatabaseFile::State {
   void end_copy(uint32_t page_size, uint32_t page_count, PageSums new_sums);
   Status read(uint32_t page_number, std::span<uint8_t> out);
 
+  DatabaseFile::RotWatcher rot_watcher = [](uint32_t, const Status&) {};
   Files& files;
   const std::string directory;
   const std::string node_directory;

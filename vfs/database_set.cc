@@ -36,6 +36,7 @@ Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(Files& files, NodePaths p
 void DatabaseSet::attach(Replicator& replicator) {
   replicator_ = &replicator;
   committer_ = std::make_unique<Committer>(replicator);
+  for (Database* database : databases()) watch_rot(*database);
   checkpointer_ = std::make_unique<Checkpointer>(*this, replicator);
 }
 
@@ -48,6 +49,13 @@ bool DatabaseSet::waited_in_vain(std::chrono::milliseconds patience) {
   const bool is_led = standing == Standing::kLeader || standing == Standing::kFollower;
   const Deadline deadline = (is_led ? now : first) + patience;
   return deadline > now && !replicator_->wait_caught_up(deadline);
+}
+
+// Whoever meets it: a connection, the applier, a checkpoint, a snapshot, a backup or a verification.
+void DatabaseSet::watch_rot(Database& database) {
+  database.versions().file().watch_rot([this, &database](uint32_t page_number, const Status& fault) {
+    repairer_.begin(database, page_number, fault);
+  });
 }
 
 Database* DatabaseSet::find_name(const std::string& name) {
@@ -83,6 +91,7 @@ Result<Database*> DatabaseSet::open_database(const std::string& name, bool creat
       DatabaseFile::open_unrecorded(files_, paths_.directory, paths_.node_directory, name, create);
   if (!file) return file.status();
   auto database = std::make_unique<Database>(name, std::move(*file));
+  watch_rot(*database);
   std::lock_guard lock(mutex_);
   return databases_.try_emplace(name, std::move(database)).first->second.get();
 }

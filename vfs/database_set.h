@@ -126,6 +126,7 @@ class DatabaseSet {
   Status apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command);
   Database* find_id(uint64_t id);
   void note_published();
+  void watch_rot(Database& database);
   Database* find_name(const std::string& name);
 
   Files& files_;

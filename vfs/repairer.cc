@@ -15,22 +15,47 @@ constexpr std::chrono::seconds kAnswerTime{10};
 
 }  // namespace
 
-void Repairer::begin(Database& database, const CopyFinding& finding) {
-  queue_log(finding.status.sentence());
+void Repairer::begin(Database& database, uint32_t page_number, const Status& fault) noexcept {
+  try {
+    if (!add({&database, page_number})) return;
+    queue_log(fault.sentence());
+    databases_.verifier().suspect();
+  } catch (const std::bad_alloc&) {
+    // What is known is repaired all the same.
+  }
+}
+
+bool Repairer::add(const Page& page) {
   std::lock_guard lock(mutex_);
-  if (stopping_) return;
-  databases_.replicator().copy_in_doubt(finding.status.sentence() +
-                                        "; it is being fetched from other members");
-  work_[&database].insert(finding.first_wrong.begin(), finding.first_wrong.end());
-  knows_all_ = knows_all_ && finding.first_wrong.size() == finding.wrong_pages;
+  if (stopping_ || !pages_.insert(page).second) return false;
   has_news_ = true;
   wake_.notify_all();
-  if (thread_.joinable()) return;
-  try {
-    thread_ = start_quiet_thread("dqlite-repair", [this] { run(); });
-  } catch (const std::system_error&) {
-    // The next finding tries again.
+  if (!thread_.joinable()) {
+    try {
+      thread_ = start_quiet_thread("dqlite-repair", [this] { run(); });
+    } catch (const std::system_error&) {
+      // The next page that is met tries again.
+    }
   }
+  if (pages_.size() > 1) return false;
+  is_in_doubt_ = true;
+  tell_doubt();
+  return true;
+}
+
+void Repairer::tell_doubt() {
+  if (pages_.empty()) {
+    databases_.replicator().copy_in_doubt("");
+    is_in_doubt_ = false;
+    return;
+  }
+  const auto& [database, number] = *pages_.begin();
+  const size_t others = pages_.size() - 1;
+  databases_.replicator().copy_in_doubt(
+      "page " + std::to_string(number) + " of " + database->versions().file().path() +
+      " is not what the last checkpoint wrote, or cannot be read" +
+      (others == 0 ? "" : ", and so are " + std::to_string(others) + " more pages") +
+      "; it is being fetched from other members");
 }
 
 void Repairer::stop() {
@@ -42,50 +67,46 @@ void Repairer::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool Repairer::is_stopping() {
-  std::lock_guard lock(mutex_);
-  return stopping_;
-}
-
 void Repairer::run() {
-  while (true) {
-    Work work;
-    {
-      std::unique_lock lock(mutex_);
-      if (work_.empty()) {
-        wake_.wait(lock, [this] { return stopping_ || has_news_; });
-      } else {
-        wake_.wait_for(lock, kRetryInterval, [this] { return stopping_ || has_news_; });
-      }
-      if (stopping_) return;
-      has_news_ = false;
-      work.swap(work_);
-    }
+  while (wait_for_work()) {
     try {
-      if (take_back(repair(work))) databases_.verifier().suspect();
+      repair_all();
     } catch (const std::bad_alloc&) {
-      (void)take_back(std::move(work));
+      // In a while again.
     }
   }
 }
 
-// True: all that was known is repaired, and there is more.
-bool Repairer::take_back(Work left) {
+bool Repairer::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  const auto is_called = [this] { return stopping_ || has_news_; };
+  if (pages_.empty() && !is_in_doubt_) {
+    wake_.wait(lock, is_called);
+  } else {
+    wake_.wait_for(lock, kRetryInterval, is_called);
+  }
+  has_news_ = false;
+  return !stopping_;
+}
+
+void Repairer::repair_all() {
+  for (std::optional<Page> page = next_after({}); page; page = next_after(page)) {
+    if (repair_page(*page->first, page->second)) forget(*page);
+  }
   std::lock_guard lock(mutex_);
-  for (auto& [database, pages] : left) work_[database].merge(pages);
-  if (!work_.empty() || stopping_) return false;
-  databases_.replicator().copy_in_doubt("");
-  return !std::exchange(knows_all_, true);
+  if (!stopping_ && is_in_doubt_) tell_doubt();
 }
 
-Repairer::Work Repairer::repair(const Work& work) {
-  Work left;
-  for (const auto& [database, pages] : work) {
-    for (const uint32_t number : pages) {
-      if (is_stopping() || !repair_page(*database, number)) left[database].insert(number);
-    }
-  }
-  return left;
+std::optional<Repairer::Page> Repairer::next_after(const std::optional<Page>& page) {
+  std::lock_guard lock(mutex_);
+  const auto next = page ? pages_.upper_bound(*page) : pages_.begin();
+  if (stopping_ || next == pages_.end()) return std::nullopt;
+  return *next;
+}
+
+void Repairer::forget(const Page& page) {
+  std::lock_guard lock(mutex_);
+  pages_.erase(page);
 }
 
 bool Repairer::repair_page(Database& database, uint32_t page_number) {

@@ -11,7 +11,6 @@ namespace {
 constexpr uint16_t kVersion1 = 1;
 constexpr uint8_t kVerifyKind = 1;
 constexpr uint8_t kPageKind = 2;
-constexpr size_t kMostNumbers = 4096;
 // The copy may be replaced while it is read: then the new one is looked at.
 constexpr int kAttempts = 3;
 
@@ -19,10 +18,9 @@ CopyFinding verify_once(Database& database, const std::function<Status()>& pause
   CopyFinding finding;
   finding.name = database.name();
   Status first_fault;
-  StateScan scan(database, [&](uint32_t number, ByteView, const Status& fault) -> Status {
+  StateScan scan(database, [&](uint32_t, ByteView, const Status& fault) -> Status {
     if (fault) return Status::ok();
     if (finding.wrong_pages++ == 0) first_fault = fault;
-    if (finding.first_wrong.size() < kMostNumbers) finding.first_wrong.push_back(number);
     return Status::ok();
   });
   database.versions().file().forget_cached();

@@ -28,8 +28,7 @@ struct CopyFinding {
   uint32_t pages = 0;
   uint64_t expected = 0;
   uint64_t found = 0;
-  uint32_t wrong_pages = 0;             // of the file, as far as they can be told
-  std::vector<uint32_t> first_wrong{};  // the numbers of some of them; does not travel
+  uint32_t wrong_pages = 0;  // of the file, as far as they can be told
   // kCorrupt: the copy differs, and where; another failure: it could not be read to the end.
   Status status;
 };

@@ -48,7 +48,10 @@ void Verifier::ask(ByteView bytes, Answer answer) {
 }
 
 void Verifier::suspect() {
-  add_work([&] { is_suspicious_ = true; }, [](const Result<Bytes>&) {});
+  const auto add = [this] {
+    is_suspicious_ = is_suspicious_ || (!is_reading_ && steady_clock::now() >= calm_until_);
+  };
+  add_work(add, [](const Result<Bytes>&) {});
 }
 
 void Verifier::add_work(const std::function<void()>& add, const Answer& answer) {
@@ -84,16 +87,21 @@ void Verifier::run() {
       });
       if (stopping_) return;
       reads = std::exchange(is_suspicious_, false) || !waiting_.empty();
+      is_reading_ = reads;
+      if (reads) calm_until_ = steady_clock::now() + kCalm;
       askers.swap(waiting_);
     }
     try {
       answer_pages();
-      if (!reads) continue;
-      const Result<Bytes> answer = read_all();
-      for (const Answer& asker : askers) asker(answer);
+      if (reads) {
+        const Result<Bytes> answer = read_all();
+        for (const Answer& asker : askers) asker(answer);
+      }
     } catch (const std::bad_alloc&) {
       for (const Answer& asker : askers) asker(Status(Code::kFull, "out of memory"));
     }
+    std::lock_guard lock(mutex_);
+    is_reading_ = false;
   }
 }
 
@@ -106,19 +114,12 @@ Result<Bytes> Verifier::read_all() {
     CopyFinding finding = read();
     // Before the node is stopped for it, once more.
     if (finding.status.code() == Code::kCorrupt && finding.wrong_pages == 0) finding = read();
-    act_on(*database, finding);
+    if (finding.status.code() == Code::kCorrupt && finding.wrong_pages == 0) {
+      databases_.replicator().copy_differs(finding.status);
+    }
     findings.push_back(std::move(finding));
   }
   return encode_findings(findings);
-}
-
-void Verifier::act_on(Database& database, const CopyFinding& finding) {
-  if (finding.status.code() != Code::kCorrupt) return;
-  if (finding.wrong_pages > 0) {
-    databases_.repairer().begin(database, finding);
-  } else {
-    databases_.replicator().copy_differs(finding.status);
-  }
 }
 
 void Verifier::answer_pages() {

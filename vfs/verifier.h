@@ -2,8 +2,8 @@
 //
 // It runs at the lowest priority, rests as long as it works, and keeps nobody waiting: not the applier, not the
 // checkpoints, nor a member that asks for a page meanwhile. Who asks while it reads gets the next reading's answer.
-// Rot that it finds goes to the repairer; a copy that is wrong where nobody can tell stops the node, as one that
-// differs when an entry is applied does. `ask` and `suspect` from any thread.
+// Rot that it meets goes to the repairer, page by page, as with every reader; a copy that is wrong where nobody can tell
+// stops the node, as one that differs when an entry is applied does. `ask` and `suspect` from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -20,6 +20,9 @@ class DatabaseSet;
 
 class Verifier {
  public:
+  // Between two readings that nobody asked for: each takes the disk's time and the system's cache.
+  static constexpr std::chrono::minutes kCalm{10};
+
   using Answer = std::function<void(Result<Bytes>)>;
 
   explicit Verifier(DatabaseSet& databases) : databases_(databases) {}
@@ -33,7 +36,8 @@ class Verifier {
   // Never waits. `answer` is called by the thread, or at once for a question that is refused; not at all for one that
   // waits when the verifier stops, and never after `stop` returned.
   void ask(ByteView question, Answer answer);
-  // Somebody met rot: a reading without an asker.
+  // Somebody met rot, and where there is some there may be more: a reading without an asker, unless one is under way or
+  // was begun not long ago.
   void suspect();
   // The thread ends within the step it is in.
   void stop();
@@ -48,7 +52,6 @@ class Verifier {
   [[nodiscard]] Status refusal();
   void run();
   Result<Bytes> read_all();
-  void act_on(Database& database, const CopyFinding& finding);
   void answer_pages();
   Result<Bytes> find_page(const PageName& page);
   Status rest();
@@ -60,6 +63,8 @@ class Verifier {
   std::vector<PageQuestion> page_questions_;
   bool answers_ = false;
   bool is_suspicious_ = false;
+  bool is_reading_ = false;
+  std::chrono::steady_clock::time_point calm_until_;  // no reading without an asker before
   bool stopping_ = false;
   std::thread thread_;
   std::chrono::steady_clock::time_point rested_at_;  // the thread's own

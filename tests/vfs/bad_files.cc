@@ -21,6 +21,7 @@ class BadFile : public DataFile {
     return below_->sync();
   }
   Result<FileStamp> stamp() override { return below_->stamp(); }
+  void forget_cached() override { files_.readings_++; }
   Status lock(uint64_t offset, uint64_t length, LockKind kind) override {
     return below_->lock(offset, length, kind);
   }

@@ -21,6 +21,8 @@ class BadFiles : public Files {
     std::lock_guard lock(mutex_);
     return !unreadable_.contains(offset);
   }
+  // How often somebody wanted to read a file from the disk.
+  [[nodiscard]] int readings() const { return readings_; }
   void fail_syncs() { fails_syncs_ = true; }
 
   Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) override;
@@ -53,6 +55,7 @@ class BadFiles : public Files {
   std::mutex mutex_;  // guards what follows
   std::set<uint64_t> unreadable_;
   std::atomic<bool> fails_syncs_{false};
+  std::atomic<int> readings_{0};
 };
 
 }  // namespace dqlite::vfs::test

@@ -249,9 +249,12 @@ TEST(DatabaseFileCrash, a_failing_call_fails_the_checkpoint_and_the_next_open_re
           auto cost = (*file)->checkpoint(record_of(step.new_image, kNewIndex),
                                           changed_pages(step.old_image, step.new_image), soon());
           if (!cost) {
-            // It stays failed, and still tells no wrong page.
-            auto again = (*file)->checkpoint(record_of(step.new_image, kNewIndex + 1), {}, soon());
-            CHECK_FALSE(again.is_ok());
+            // It stays failed, unless only page 1 could not be read before anything was changed; and still tells no
+            // wrong page.
+            if (!(*file)->failure().is_ok()) {
+              auto again = (*file)->checkpoint(record_of(step.new_image, kNewIndex + 1), {}, soon());
+              CHECK_FALSE(again.is_ok());
+            }
             for (uint32_t number = 1; number <= step.old_image.pages.size(); number++) {
               Bytes page(step.old_image.page_size);
               if ((*file)->read(number, page)) CHECK_TRUE(page == step.old_image.pages[number - 1]);

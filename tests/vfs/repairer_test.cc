@@ -12,6 +12,8 @@
 #include "codec/checksum.h"
 #include "tests/vfs/bad_files.h"
 #include "tests/vfs/fixture.h"
+#include "vfs/backup.h"
+#include "vfs/snapshot.h"
 
 using namespace dqlite;
 using namespace dqlite::vfs;
@@ -57,12 +59,15 @@ TEST_GROUP(Repairer) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
     }
     return true;
   }
   bool is_well() const {
     return node->cluster().doubts().size() >= 2 && node->cluster().doubt().empty();
+  }
+  bool doubt_names(const std::string& what) const {
+    return node->cluster().doubt().find(what) != std::string::npos;
   }
   bool is_healed() const {
     return file_content(file_of(*node)) == file_content(file_of(*other));
@@ -73,11 +78,13 @@ TEST(Repairer, B9_pages_that_rotted_are_fetched_and_the_doubt_ends) {
   spoil(*node, 1);
   spoil(*node, 11);
   spoil(*node, 40);
+  node->cluster().set_other(nullptr);
   node->databases().verifier().suspect();
+  CHECK(comes_true([this] { return doubt_names("and so are 2 more pages"); }));
+  STRCMP_CONTAINS("page 1 of ", node->cluster().doubt().c_str());
+  node->cluster().set_other(&other->databases());
   CHECK(comes_true([this] { return is_well(); }));
   CHECK(is_healed());
-  STRCMP_CONTAINS("page 1 of ", node->cluster().doubts().front().c_str());
-  STRCMP_CONTAINS("and so are 2 more pages", node->cluster().doubts().front().c_str());
   CHECK(verify_copy(node->database(), [] { return Status::ok(); }).status.is_ok());
   // The next start finds nothing that another program could have changed.
   node.reset();
@@ -159,4 +166,126 @@ TEST(Repairer, A12_a_repair_whose_sync_failed_stops_the_node_and_ends_no_doubt) 
   CHECK(comes_true([this] { return !node->cluster().difference().empty(); }));
   STRCMP_CONTAINS("fsync failed on request", node->cluster().difference().c_str());
   STRCMP_CONTAINS("page 11 of ", node->cluster().doubt().c_str());
+}
+
+// --- whoever meets rot has it repaired ---
+
+TEST(Repairer, B9_a_rotten_first_page_is_met_by_who_opens_the_database) {
+  spoil(*node, 1);
+  {
+    Sql sql("file:" + node->directory() + "/app.db?vfs=dqlite");
+    CHECK(sql.open_result() != SQLITE_OK || sql.attempt("SELECT count(*) FROM t") != SQLITE_OK);
+  }
+  CHECK(comes_true([this] { return is_well(); }));
+  Sql sql(*node);
+  STRCMP_EQUAL("60", sql.value("SELECT count(*) FROM t").c_str());
+}
+
+TEST(Repairer, B9_a_sector_that_cannot_be_read_is_rot) {
+  files.make_unreadable(4096 * 10);
+  Sql sql(*node);
+  CHECK_EQUAL(SQLITE_IOERR_READ, sql.attempt("SELECT sum(length(x)) FROM t"));
+  CHECK(comes_true([this] { return is_well(); }));
+  CHECK(files.is_readable(4096 * 10));
+  STRCMP_EQUAL("180000", sql.value("SELECT sum(length(x)) FROM t").c_str());
+}
+
+TEST(Repairer, B9_a_snapshot_for_another_member_meets_rot) {
+  spoil(*node, 11);
+  const auto whole = [this]() -> Status {
+    Result<std::unique_ptr<SnapshotReader>> reader = SnapshotReader::open(node->databases());
+    if (!reader) return reader.status();
+    return (*reader)->read(0, (*reader)->size_bytes()).status();
+  };
+  CHECK(whole().code() == Code::kCorrupt);
+  CHECK(comes_true([this] { return is_well(); }));
+  CHECK(whole().is_ok());
+}
+
+TEST(Repairer, B9_a_backup_meets_rot) {
+  TemporaryDirectory target;
+  spoil(*node, 11);
+  const auto back_up = [&] {
+    return write_backup(posix_files(), node->database(), target.path() + "/copy.db",
+                        [] { return Status::ok(); })
+        .status();
+  };
+  CHECK(back_up().code() == Code::kCorrupt);
+  CHECK(comes_true([this] { return is_well(); }));
+  CHECK(back_up().is_ok());
+}
+
+TEST(Repairer, B9_a_checkpoint_meets_rot_in_what_a_reader_still_needs) {
+  Sql reader(*node);
+  reader.run("BEGIN");
+  STRCMP_EQUAL("60", reader.value("SELECT count(*) FROM t").c_str());
+  Sql writer(*node);
+  writer.run("UPDATE t SET x = randomblob(3000)");
+  spoil(*node, 11);
+  node->checkpoint();
+  CHECK(comes_true([this] { return is_well(); }));
+  STRCMP_EQUAL("180000", reader.value("SELECT sum(length(x)) FROM t").c_str());
+}
+
+TEST(Repairer, a_checkpoint_heals_pages_that_cannot_be_read_and_waits_for_the_repair_of_page_1_alone) {
+  Sql sql(*node);
+  sql.run("UPDATE t SET x = randomblob(3000)");
+  files.make_unreadable(4096 * 10);
+  files.make_unreadable(4096 * 12);
+  files.make_unreadable(0);
+  node->checkpoint();
+  CHECK(node->database().versions().file().failure().is_ok());
+  CHECK(files.is_readable(4096 * 10) && files.is_readable(4096 * 12) && files.is_readable(0));
+  STRCMP_CONTAINS("page 1 of ", node->cluster().doubts().front().c_str());
+  STRCMP_EQUAL("ok", sql.value("PRAGMA integrity_check").c_str());
+  CHECK(verify_copy(node->database(), [] { return Status::ok(); }).status.is_ok());
+}
+
+TEST(Repairer, a_copy_that_arrives_heals_pages_that_cannot_be_read) {
+  CheckpointRecord next = node->database().versions().file().record();
+  next.index++;
+  files.make_unreadable(4096 * 10);
+  DatabaseFile& good = other->database().versions().file();
+  Status replaced = node->database().replace(
+      next, [&](uint32_t number, std::span<uint8_t> out) { return good.read(number, out); },
+      std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  if (!replaced) FAIL(replaced.sentence().c_str());
+  CHECK(files.is_readable(4096 * 10));
+}
+
+TEST(Repairer, B9_the_doubt_begins_with_the_first_read_whatever_the_verifier_is_at) {
+  std::mutex busy;
+  std::unique_lock is_busy(busy);
+  node->databases().verifier().ask(encode_page_question({1, 1, 5}),
+                                   [&](const Result<Bytes>&) { std::lock_guard until_it_may_go_on(busy); });
+  spoil(*node, 11);
+  Sql sql(*node);
+  CHECK_EQUAL(SQLITE_IOERR_READ, sql.attempt("SELECT sum(length(x)) FROM t"));
+  STRCMP_CONTAINS("page 11 of ", node->cluster().doubts().front().c_str());
+  CHECK(comes_true([this] { return is_well(); }));
+  CHECK(is_healed());
+  is_busy.unlock();
+  node->databases().stop_reading();
+}
+
+TEST(Repairer, who_polls_a_page_that_nobody_has_lets_the_file_be_read_once) {
+  node->cluster().set_other(nullptr);
+  spoil(*node, 11);
+  Sql sql(*node);
+  for (int i = 0; i < 500; i++) {
+    CHECK_EQUAL(SQLITE_IOERR_READ, sql.attempt("SELECT sum(length(x)) FROM t"));
+  }
+  CHECK(comes_true([this] { return files.readings() == 1; }));
+  for (int i = 0; i < 500; i++) {
+    CHECK_EQUAL(SQLITE_IOERR_READ, sql.attempt("SELECT sum(length(x)) FROM t"));
+  }
+  LONGS_EQUAL(1, files.readings());
+}
+
+TEST(Repairer, a_doubt_is_told_again_while_it_lasts) {
+  node->cluster().set_other(nullptr);
+  spoil(*node, 11);
+  node->databases().verifier().suspect();
+  CHECK(comes_true([this] { return node->cluster().doubts().size() >= 3; }));
+  for (const std::string& each : node->cluster().doubts()) STRCMP_CONTAINS("page 11 of ", each.c_str());
 }
