@@ -168,6 +168,7 @@ void Core::State::send(NodeId to, Term message_term, Body body) {
 }
 
 void Core::State::answer(NodeId to, Term message_term, Index index, Body body) {
+  if (auto* response = std::get_if<AppendResponse>(&body)) response->cannot_lead = !may_campaign || is_mute();
   if (storage.is_durable(index)) return send(to, message_term, std::move(body));
   storage.after({options.self, to, message_term, std::move(body)});
 }

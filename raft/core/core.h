@@ -192,7 +192,7 @@ class Core {
   // is this very node, leading this term, or the read fails at once. `term` 0: any leader; a node that does not
   // lead asks the one that does, again and again, for two election time-outs.
   void read(uint64_t id, Term term);
-  // Leader only. `target` 0: the most up-to-date voter. Ends in `Output::transfer`.
+  // Leader only. `target` 0: the most up-to-date voter that would lead. Ends in `Output::transfer`.
   void transfer(NodeId target);
   // The first entry of a cluster: a configuration of this node alone, committed like any entry. Only on an
   // empty log whose start is 0, or an adopted start whose configuration is empty.

@@ -38,6 +38,9 @@ struct AppendResponse {
   EntryId hint{};  // rejected: largest entry at or below `previous` that may match
   Index last = 0;  // the follower's newest index
   uint64_t read_round = 0;
+  // It would not campaign, not even if asked to: in doubt of its state, with a full disk, or with a
+  // log that is not repaired yet.
+  bool cannot_lead = false;
 };
 
 // The leader asks a member to campaign at once, without pre-vote.

@@ -57,6 +57,8 @@ struct Progress {
   Index catch_up_target = 0;
   uint64_t catch_up_began = 0;
   bool caught_up = false;
+  bool cannot_lead = false;   // it says so itself
+  int transfers_in_vain = 0;  // it did not take leadership over
 
   void become_probe(Index next_index);
   void become_replicate();

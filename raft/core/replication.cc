@@ -163,6 +163,7 @@ void Core::State::handle_append_response(const Message& message, const AppendRes
                                         std::to_string(log.last_index()) + " and its newest round is " +
                                         std::to_string(reads.round())});
   }
+  peer.cannot_lead = response.cannot_lead;
   peer.acknowledged_round = std::max(peer.acknowledged_round, response.read_round);
   confirm_reads();
   if (response.rejected) {

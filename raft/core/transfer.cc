@@ -15,7 +15,8 @@ void Core::State::begin_transfer(NodeId target) {
   }
   if (target == 0) target = most_up_to_date_voter();
   if (target == 0) {
-    out.transfer = Status(Code::kRefused, "no other voter answers: leadership stays here");
+    out.transfer = Status(Code::kRefused,
+                          "no other voter answers, or all that do would not lead: leadership stays here");
     return;
   }
   if (target == options.self) {
@@ -25,6 +26,13 @@ void Core::State::begin_transfer(NodeId target) {
   if (!configuration().is_voter(target)) {
     out.transfer =
         Status(Code::kRefused, "member " + std::to_string(target) + " is no voter and cannot lead");
+    return;
+  }
+  if (const auto peer = peers.find(target); peer != peers.end() && peer->second.cannot_lead) {
+    out.transfer =
+        Status(Code::kBusy, "member " + std::to_string(target) +
+                                " would not lead now: it doubts its data, has a full disk, or waits "
+                                "for the repair of its log, as its own dqlite_status tells");
     return;
   }
   if (transfer && transfer->target == target) return;
@@ -41,6 +49,7 @@ void Core::State::maybe_send_timeout_now() {
 
 void Core::State::tick_transfer() {
   if (!transfer || now - transfer->began_at < static_cast<uint64_t>(options.election_ticks)) return;
+  if (const auto peer = peers.find(transfer->target); peer != peers.end()) peer->second.transfers_in_vain++;
   end_transfer({Code::kTimeout, "member " + std::to_string(transfer->target) +
                                     " did not take leadership over within an election time-out"});
 }
@@ -50,11 +59,18 @@ void Core::State::end_transfer(const Status& status) {
   out.transfer = status;
 }
 
+// That would lead. Whoever did not take leadership over when asked comes after those that were asked less often, or
+// it would be asked for ever.
 NodeId Core::State::most_up_to_date_voter() const {
+  const auto is_better = [](const Progress& one, const Progress& other) {
+    if (one.transfers_in_vain != other.transfers_in_vain)
+      return one.transfers_in_vain < other.transfers_in_vain;
+    return one.match > other.match;
+  };
   NodeId best = 0;
   for (const auto& [id, peer] : peers) {
-    if (!configuration().is_voter(id) || !is_in_contact(peer)) continue;
-    if (best == 0 || peer.match > peers.at(best).match) best = id;
+    if (!configuration().is_voter(id) || !is_in_contact(peer) || peer.cannot_lead) continue;
+    if (best == 0 || is_better(peer, peers.at(best))) best = id;
   }
   return best;
 }

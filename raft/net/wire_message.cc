@@ -128,6 +128,7 @@ void write(Writer& writer, const AppendResponse& response) {
   write_id(writer, response.hint);
   writer.u64(response.last);
   writer.u64(response.read_round);
+  write_flag(writer, response.cannot_lead);
 }
 
 AppendResponse read_append_response(Reader& reader, bool& malformed) {
@@ -137,6 +138,7 @@ AppendResponse read_append_response(Reader& reader, bool& malformed) {
   response.hint = read_id(reader);
   response.last = reader.u64();
   response.read_round = reader.u64();
+  response.cannot_lead = read_flag(reader, malformed);
   return response;
 }
 

@@ -279,6 +279,9 @@ void LiveMember::process(Output& output) {
     for (const StatusCompletion& waiter : transfers_) waiter->complete(*output.transfer);
     transfers_.clear();
     member_desk_.transfer_ended(*output.transfer);
+    // Nobody was asked, so nobody was kept from writing.
+    if (output.transfer->code() == Code::kRefused)
+      hands_over_at_ = std::min(hands_over_at_, ticks_ + services_.options.election_ticks);
   }
   for (const LogReadRequest& request : output.log_reads) read_log(request);
   for (const SnapshotRequest& request : output.snapshots) sender_.begin(request.peer);

@@ -131,7 +131,7 @@ Status MemberDesk::check_target(NodeId target) const {
 }
 
 void MemberDesk::transfer_ended(const Status& outcome) {
-  if (!outcome) handed_over_in_vain_ = core_.term();
+  if (std::exchange(hands_over_first_, false) && !outcome) handed_over_in_vain_ = core_.term();
   transfer_runs_ = false;
   std::vector<Asker> askers;
   askers.swap(transfer_askers_);
@@ -199,6 +199,7 @@ Status MemberDesk::check_majority_without(NodeId id) const {
 // the change, unless nobody takes over.
 Status MemberDesk::hand_over_first() {
   if (core_.configuration().voter_count() < 2 || handed_over_in_vain_ == core_.term()) return Status::ok();
+  hands_over_first_ = true;
   hand_over();
   return {Code::kBusy, "leadership is handed over first"};
 }

@@ -61,7 +61,8 @@ class MemberDesk {
   std::vector<Asker> transfer_askers_;
   bool transfer_runs_ = false;
   NodeId transfer_target_ = 0;
-  Term handed_over_in_vain_ = 0;  // the term in which nobody took leadership over
+  bool hands_over_first_ = false;  // a change waits for the end of the transfer that runs
+  Term handed_over_in_vain_ = 0;   // the term in which nobody took leadership over before a change
 };
 
 }  // namespace dqlite::raft

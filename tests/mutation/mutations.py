@@ -147,6 +147,9 @@ mutation("a standby believes in a leader that is gone", "raft/core/election.cc",
          "if (leader != 0) become_follower(term, 0);", "")
 mutation("a transfer never ends", TRANSFER, "static_cast<uint64_t>(options.election_ticks)) return;",
          "static_cast<uint64_t>(options.election_ticks) * 1000) return;")
+mutation("leadership goes to one that would not lead", TRANSFER, " || peer.cannot_lead) continue;", ") continue;")
+mutation("leadership goes again to one that did not take it", TRANSFER, "  if (one.transfers_in_vain != other.transfers_in_vain)",
+         "  if (false)")
 mutation("leadership goes to one that does not vote", TRANSFER, "  if (!configuration().is_voter(target)) {", "  if (false) {")
 mutation("a read is answered before the leader's term has a commit", "raft/core/read_index.cc",
          "if (!reads.is_waiting() || commit < noop) return;", "if (!reads.is_waiting()) return;")

@@ -173,4 +173,45 @@ TEST(Transfer, a_timeout_now_of_an_old_term_is_ignored) {
   CHECK(cluster.core(2).role() == Role::kFollower);
 }
 
+TEST(Transfer, B9_one_that_would_not_lead_is_not_chosen) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  cluster.core(2).set_may_campaign(false);
+  cluster.tick_all(3);
+  transfer(cluster, 1, 2);
+  CHECK(cluster.member(1).transfer->code() == Code::kBusy);
+  STRCMP_CONTAINS("would not lead now", cluster.member(1).transfer->sentence().c_str());
+  cluster.core(3).set_may_campaign(false);
+  cluster.tick_all(3);
+  transfer(cluster, 1, 0);
+  CHECK(cluster.member(1).transfer->code() == Code::kRefused);
+  // Nothing was begun.
+  cluster.propose(1, "a");
+  cluster.core(3).set_may_campaign(true);
+  cluster.tick_all(3);
+  transfer(cluster, 1, 0);
+  cluster.settle();
+  CHECK_EQUAL(3, cluster.leader());
+  CHECK(cluster.member(1).transfer->is_ok());
+}
+
+TEST(Transfer, who_did_not_take_it_over_is_asked_again_after_all_others) {
+  Cluster cluster(3);
+  cluster.elect(1);
+  cluster.tick_all(3);
+  std::string asked;
+  cluster.lose = [&](const Message& m) {
+    if (!std::holds_alternative<TimeoutNow>(m.body)) return false;
+    if (asked.empty() || asked.back() != static_cast<char>('0' + m.to))
+      asked += static_cast<char>('0' + m.to);
+    return true;
+  };
+  for (int i = 0; i < 4; i++) {
+    transfer(cluster, 1, 0);
+    cluster.tick_all(25);
+    CHECK(cluster.member(1).transfer->code() == Code::kTimeout);
+  }
+  STRCMP_EQUAL("2323", asked.c_str());
+}
+
 }  // namespace dqlite::raft

@@ -46,7 +46,7 @@ std::vector<Message> all_messages() {
           message(VoteResponse{false, true}),
           message(append),
           message(AppendRequest{}),
-          message(AppendResponse{true, 5, {4, 1}, 6, 2}),
+          message(AppendResponse{true, 5, {4, 1}, 6, 2, true}),
           message(TimeoutNow{}),
           message(chunk),
           message(SnapshotAck{77, 8, false, true, {}}),

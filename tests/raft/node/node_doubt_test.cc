@@ -44,6 +44,24 @@ TEST(NodeDoubt, B9_a_follower_in_doubt_does_not_campaign) {
   CHECK(b.machine->wait_commands(1));
 }
 
+TEST(NodeDoubt, B9_a_leader_in_doubt_hands_over_to_the_one_that_is_in_none) {
+  found_trio();
+  b.node->set_doubt("rot");
+  CHECK(eventually([this] { return warns(b, "rot"); }));
+  a.node->set_doubt("rot");
+  CHECK(eventually([this] { return c.leads(); }));
+  CHECK_FALSE(b.leads());
+}
+
+TEST(NodeDoubt, B9_a_leader_in_doubt_like_all_others_hands_over_when_one_of_them_is_well) {
+  found_trio();
+  for (TestNode* each : {&b, &c, &a}) each->node->set_doubt("rot");
+  CHECK(eventually([this] { return warns(a, "rot") && warns(b, "rot") && warns(c, "rot"); }));
+  a.write("x");
+  c.node->set_doubt("");
+  CHECK(eventually([this] { return c.leads(); }));
+}
+
 TEST(NodeDoubt, B9_where_all_are_in_doubt_one_leads_after_a_while) {
   found_trio();
   for (TestNode* each : {&b, &c}) each->node->set_doubt("rot");

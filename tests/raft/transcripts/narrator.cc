@@ -47,6 +47,7 @@ struct BodyWords {
                                      : "has everything up to " + number(body.match);
     text += in_term(m);
     if (body.read_round != 0) text += ", read round " + number(body.read_round);
+    if (body.cannot_lead) text += ", would not lead";
     return text;
   }
   std::string operator()(const TimeoutNow&) const { return "is asked to campaign at once" + in_term(m); }
