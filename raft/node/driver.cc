@@ -178,7 +178,8 @@ void Driver::transfer_leadership(StatusCompletion completion) {
 }
 
 void Driver::set_doubt(const std::string& reason) {
-  if (phase_ == Phase::kMember) member_->set_doubt(reason);
+  // Also while it leaves its cluster: nobody says it again when it is a member of its own.
+  if (member_) member_->set_doubt(reason);
 }
 
 void Driver::durable_point_moved() {
