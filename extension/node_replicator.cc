@@ -1,15 +1,31 @@
 #include "extension/node_replicator.h"
 
+#include <algorithm>
+
 #include "codec/command.h"
 
 namespace dqlite::extension {
 namespace {
 
-// A member that is not heard of for so long is passed over.
+// A member that is not heard of for so long is passed over, and not asked again for a while.
 constexpr std::chrono::seconds kMemberSilence{2};
+constexpr std::chrono::seconds kSilenceRemembered{20};
 
 Status not_open_yet() {
   return {Code::kNoQuorum, "the node is still reading its log"};
+}
+
+// Those in contact first, as far as this node knows.
+std::vector<raft::NodeId> others_by_contact(const raft::NodeStatus& status) {
+  std::vector<std::pair<uint64_t, raft::NodeId>> others;
+  for (const raft::MemberStatus& member : status.members) {
+    if (member.is_self) continue;
+    others.emplace_back(static_cast<uint64_t>(member.last_contact_ms), member.member.id);  // -1: last
+  }
+  std::sort(others.begin(), others.end());
+  std::vector<raft::NodeId> ids;
+  for (const auto& [contact, id] : others) ids.push_back(id);
+  return ids;
 }
 
 }  // namespace
@@ -106,15 +122,29 @@ Result<Bytes> NodeReplicator::ask_others(const Bytes& question, vfs::Deadline de
   raft::Node* opened = node();
   if (opened == nullptr) return not_open_yet();
   const auto shared = std::make_shared<const Bytes>(question);
-  for (const raft::MemberStatus& member : opened->status().members) {
-    if (member.is_self) continue;
-    const std::optional<Result<Bytes>> answer =
-        opened->inquire(member.member.id, shared, kMemberSilence)->wait(deadline);
+  for (const raft::NodeId id : others_by_contact(opened->status())) {
+    if (was_silent(id)) {
+      failure = {Code::kTimeout, "member " + std::to_string(id) + " did not answer a moment ago"};
+      continue;
+    }
+    const std::optional<Result<Bytes>> answer = opened->inquire(id, shared, kMemberSilence)->wait(deadline);
     if (!answer) return Status(Code::kTimeout, "the other members did not answer in time");
     if (*answer) return *answer;
     failure = answer->status();
+    if (failure.code() == Code::kTimeout) note_silence(id);
   }
   return failure;
+}
+
+bool NodeReplicator::was_silent(raft::NodeId id) {
+  std::lock_guard lock(mutex_);
+  const auto found = silent_until_.find(id);
+  return found != silent_until_.end() && raft::Clock::now() < found->second;
+}
+
+void NodeReplicator::note_silence(raft::NodeId id) {
+  std::lock_guard lock(mutex_);
+  silent_until_[id] = raft::Clock::now() + kSilenceRemembered;
 }
 
 std::string NodeReplicator::fault() {

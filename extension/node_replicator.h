@@ -5,6 +5,8 @@
 #pragma once
 
 #include <atomic>
+#include <map>
+#include <mutex>
 
 #include "extension/beginnings.h"
 #include "raft/node.h"
@@ -39,8 +41,13 @@ class NodeReplicator : public vfs::Replicator {
  private:
   [[nodiscard]] raft::Node* node() const { return node_.load(std::memory_order_acquire); }
 
+  bool was_silent(raft::NodeId id);
+  void note_silence(raft::NodeId id);
+
   Beginnings* beginnings_ = nullptr;  // set before node_
   std::atomic<raft::Node*> node_{nullptr};
+  std::mutex mutex_;  // guards what follows
+  std::map<raft::NodeId, raft::Deadline> silent_until_;
 };
 
 }  // namespace dqlite::extension

@@ -5,9 +5,10 @@ namespace dqlite::raft {
 namespace {
 
 constexpr int kRepeatTicks = 2;
-// Whoever asked for it repeats far sooner, if it still wants to know.
+// Whoever asked for it repeats far sooner, if it still wants to know: while it is worked on, and when it is done.
 constexpr int kForgetTicks = 200;
-// Questions that are being answered at once; more wait until they are repeated.
+constexpr int kForgetDoneTicks = 20;
+// Questions that are being answered at once; more are told to wait.
 constexpr size_t kMaxWorks = 64;
 
 }  // namespace
@@ -41,26 +42,18 @@ void Inquirer::handle_reply(NodeId from, net::InquiryReply reply) {
 }
 
 void Inquirer::handle_inquiry(net::ConnectionId from, net::Inquiry inquiry) {
-  const uint64_t id = inquiry.id;
-  if (!works_.contains(id)) {
-    if (works_.size() >= kMaxWorks) return;
-    works_[id] = {};
-    machine_.inquire(std::move(inquiry.question), [this, id](Result<Bytes> answer) {
-      loop_.post([this, id, answer = std::move(answer)]() mutable {
-        const auto done = works_.find(id);
-        if (done == works_.end()) return;
-        done->second.is_done = true;
-        done->second.status = answer.status();
-        if (answer) done->second.answer = std::move(*answer);
-      });
-    });
-  }
-  Work& work = works_[id];
-  work.idle_ticks = 0;
   net::InquiryReply reply;
-  reply.id = id;
-  reply.status = work.is_done ? work.status : Status(Code::kBusy, "the answer is not ready yet");
-  if (work.is_done) reply.answer = work.answer;
+  reply.id = inquiry.id;
+  const auto known = works_.find(reply.id);
+  if (known != works_.end()) {
+    known->second.idle_ticks = 0;
+  } else if (works_.size() < kMaxWorks) {
+    begin_work(std::move(inquiry));
+  }
+  const auto work = works_.find(reply.id);
+  const bool is_done = work != works_.end() && work->second.is_done;
+  reply.status = is_done ? work->second.status : Status(Code::kBusy, "the answer is not ready yet");
+  if (is_done) reply.answer = work->second.answer;
   if (from == 0) {
     handle_reply(self_, std::move(reply));
   } else {
@@ -68,9 +61,24 @@ void Inquirer::handle_inquiry(net::ConnectionId from, net::Inquiry inquiry) {
   }
 }
 
+void Inquirer::begin_work(net::Inquiry inquiry) {
+  works_[inquiry.id] = {};
+  machine_.inquire(std::move(inquiry.question), [this, id = inquiry.id](Result<Bytes> answer) {
+    loop_.post([this, id, answer = std::move(answer)]() mutable {
+      const auto done = works_.find(id);
+      if (done == works_.end()) return;
+      done->second.is_done = true;
+      done->second.status = answer.status();
+      if (answer) done->second.answer = std::move(*answer);
+    });
+  });
+}
+
 void Inquirer::tick() {
   for (auto& [id, work] : works_) work.idle_ticks++;
-  std::erase_if(works_, [](const auto& item) { return item.second.idle_ticks > kForgetTicks; });
+  std::erase_if(works_, [](const auto& item) {
+    return item.second.idle_ticks > (item.second.is_done ? kForgetDoneTicks : kForgetTicks);
+  });
   std::vector<uint64_t> due;
   for (auto each = asks_.begin(); each != asks_.end();) {
     Ask& ask = each->second;

@@ -49,6 +49,7 @@ class Inquirer {
   };
 
   void send(uint64_t id, const Ask& ask);
+  void begin_work(net::Inquiry inquiry);
 
   const NodeId self_;
   net::Network& network_;

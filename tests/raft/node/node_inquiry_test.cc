@@ -90,6 +90,26 @@ TEST(NodeInquiry, ends_with_the_node_that_asked) {
   FAILS_WITH(Code::kPoisoned, "ended", ask(a, 1, "x").status());
 }
 
+TEST(NodeInquiry, many_at_once_wait_for_each_other_and_none_is_taken_for_silence) {
+  found_two();
+  for (TestNode* asked : {&a, &b}) {
+    asked->machine->hold_inquiries();
+    std::vector<std::unique_ptr<PendingAnswer>> answers;
+    for (int i = 0; i < 150; i++) {
+      answers.push_back(a.node->inquire(inquired_id(*asked), question_of(std::to_string(i)), kShortSilence));
+    }
+    CHECK(eventually([&] { return asked->machine->held_inquiries() >= 64; }));
+    CHECK_FALSE(answers.back()->wait(Clock::now() + 3 * kShortSilence).has_value());
+    LONGS_EQUAL(64, asked->machine->held_inquiries());
+    asked->machine->answer_inquiries();
+    for (int i = 0; i < 150; i++) {
+      std::optional<Result<Bytes>> answered = answers[static_cast<size_t>(i)]->wait(patience());
+      CHECK(answered.has_value());
+      STRCMP_EQUAL(("answer to " + std::to_string(i)).c_str(), text_of(*answered).c_str());
+    }
+  }
+}
+
 TEST(NodeInquiry, needs_a_cluster) {
   a.start();
   FAILS_WITH(Code::kNoQuorum, "belongs to no cluster", ask(a, 1, "x").status());
