@@ -21,11 +21,19 @@ Status timed_out(const std::string& what) {
 
 class CompletionAnswer final : public PendingAnswer {
  public:
-  explicit CompletionAnswer(AnswerCompletion completion) : completion_(std::move(completion)) {}
-  std::optional<Result<Bytes>> wait(Deadline deadline) override { return completion_->wait(deadline); }
+  CompletionAnswer(AnswerCompletion completion, const Published& published)
+      : completion_(std::move(completion)), published_(published) {}
+
+  std::optional<Result<Bytes>> wait(Deadline deadline) override {
+    std::optional<Result<Bytes>> answer = completion_->wait(deadline);
+    // A loop that died by an exception completes nothing.
+    if (!answer && !published_.ended()) answer = Result<Bytes>(published_.ended());
+    return answer;
+  }
 
  private:
   const AnswerCompletion completion_;
+  const Published& published_;
 };
 
 // The parts in the order in which they are made; their threads end in the opposite order.
@@ -363,7 +371,7 @@ std::unique_ptr<PendingAnswer> RealNode::inquire(NodeId member, SharedBytes ques
         driver_.inquire(member, question, silence, completion);
       });
   if (!posted) completion->complete(ended());
-  return std::make_unique<CompletionAnswer>(std::move(completion));
+  return std::make_unique<CompletionAnswer>(std::move(completion), published_);
 }
 
 void RealNode::set_doubt(const std::string& reason) {

@@ -105,11 +105,11 @@ struct MemberAnswer {
   uint32_t member_count = 0;   // that are left
 };
 
-// An answer that is under way. Who destroys it has given up.
+// An answer that is under way, of a node that is still there. Who destroys it has given up.
 class PendingAnswer {
  public:
   virtual ~PendingAnswer() = default;
-  // Nothing: not by `deadline`; it may be waited for again.
+  // Nothing: not by `deadline`; it may be waited for again. kPoisoned: this node has ended.
   virtual std::optional<Result<Bytes>> wait(Deadline deadline) = 0;
 };
 

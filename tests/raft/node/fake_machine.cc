@@ -1,6 +1,7 @@
 #include "tests/raft/node/fake_machine.h"
 
 #include <algorithm>
+#include <new>
 
 #include "codec/checksum.h"
 
@@ -151,6 +152,7 @@ void FakeMachine::install() {
 
 void FakeMachine::inquire(Bytes question, std::function<void(Result<Bytes>)> answer) {
   const std::string text(question.begin(), question.end());
+  if (text == "throw") throw std::bad_alloc();
   const auto give = [text, answer = std::move(answer)] {
     if (text == "refuse") return answer(Status(Code::kRefused, "no answer to that"));
     const std::string answered = "answer to " + text;

@@ -90,6 +90,15 @@ TEST(NodeInquiry, ends_with_the_node_that_asked) {
   FAILS_WITH(Code::kPoisoned, "ended", ask(a, 1, "x").status());
 }
 
+TEST(NodeInquiry, ends_when_the_loop_of_the_node_has_died) {
+  a.start();
+  a.found();
+  std::unique_ptr<PendingAnswer> answer = a.node->inquire(inquired_id(a), question_of("throw"), kPatience);
+  std::optional<Result<Bytes>> answered;
+  CHECK(eventually([&] { return (answered = answer->wait(Clock::now())).has_value(); }));
+  CHECK(answered->status().code() == Code::kPoisoned);
+}
+
 TEST(NodeInquiry, many_at_once_wait_for_each_other_and_none_is_taken_for_silence) {
   found_two();
   for (TestNode* asked : {&a, &b}) {
