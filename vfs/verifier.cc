@@ -26,6 +26,19 @@ void lower_priority() {
   (void)::syscall(SYS_ioprio_set, kOneThread, 0, kWhenIdle);
 }
 
+// Whose answer finds no memory is told so; if not even that finds any, nothing.
+template <typename Find>
+void give(const Verifier::Answer& answer, const Find& find) noexcept {
+  try {
+    answer(find());
+  } catch (const std::bad_alloc&) {
+    try {
+      answer(Status(Code::kFull, "out of memory"));
+    } catch (const std::bad_alloc&) {
+    }
+  }
+}
+
 }  // namespace
 
 void Verifier::begin_answering() {
@@ -91,14 +104,11 @@ void Verifier::run() {
       if (reads) calm_until_ = steady_clock::now() + kCalm;
       askers.swap(waiting_);
     }
-    try {
-      answer_pages();
-      if (reads) {
-        const Result<Bytes> answer = read_all();
-        for (const Answer& asker : askers) asker(answer);
-      }
-    } catch (const std::bad_alloc&) {
-      for (const Answer& asker : askers) asker(Status(Code::kFull, "out of memory"));
+    answer_pages();
+    if (reads) {
+      Result<Bytes> answer = Status(Code::kFull, "out of memory");
+      give([&](Result<Bytes> read) { answer = std::move(read); }, [this] { return read_all(); });
+      for (const Answer& asker : askers) give(asker, [&] { return answer; });
     }
     std::lock_guard lock(mutex_);
     is_reading_ = false;
@@ -128,7 +138,9 @@ void Verifier::answer_pages() {
     std::lock_guard lock(mutex_);
     questions.swap(page_questions_);
   }
-  for (const PageQuestion& question : questions) question.answer(find_page(question.page));
+  for (const PageQuestion& question : questions) {
+    give(question.answer, [&] { return find_page(question.page); });
+  }
 }
 
 Result<Bytes> Verifier::find_page(const PageName& page) {

@@ -9,7 +9,10 @@
 #include <filesystem>
 #include <thread>
 
+#include "codec/checksum.h"
+#include "tests/vfs/failing_new.h"
 #include "tests/vfs/fixture.h"
+#include "vfs/state_scan.h"
 #include "vfs/verifier.h"
 
 using namespace dqlite;
@@ -221,4 +224,65 @@ TEST(Verification, a_question_is_refused_until_the_log_is_replayed) {
   CHECK(is_answered);
   CHECK(answered.code() == Code::kNoQuorum);
   STRCMP_CONTAINS("still reading its log", answered.sentence().c_str());
+}
+
+TEST(Verification, who_has_no_memory_for_an_answer_keeps_no_other_from_it) {
+  TestNode node(directory.path());
+  Sql sql(node);
+  fill(sql, 5);
+  std::mutex mutex;
+  std::condition_variable changed;
+  int answers = 0;
+  const auto forget = [](const Result<Bytes>&) { throw std::bad_alloc(); };
+  const auto take = [&](const Result<Bytes>& answer) {
+    std::lock_guard lock(mutex);
+    answers += answer.is_ok() ? 1 : 100;
+    changed.notify_all();
+  };
+  const uint64_t hash = codec::page_hash(1, **node.database().newest_page(1));
+  const Bytes page = encode_page_question({node.database().id(), 1, hash});
+  for (const Bytes& question : {page, encode_verify_question()}) {
+    node.databases().verifier().ask(question, forget);
+    node.databases().verifier().ask(question, take);
+  }
+  std::unique_lock lock(mutex);
+  CHECK(changed.wait_for(lock, std::chrono::seconds(60), [&] { return answers >= 2; }));
+  LONGS_EQUAL(2, answers);
+}
+
+TEST(Verification, a_checkpoint_that_has_no_memory_for_a_page_ends_the_reading_and_makes_no_difference) {
+  bool has_failed = false;
+  bool has_ended = false;
+  for (int granted = 0; granted < 200; granted++) {
+    TemporaryDirectory fresh;
+    TestNode node(fresh.path());
+    Sql sql(node);
+    fill(sql, 3);
+    node.checkpoint();
+    bool is_through = false;
+    StateScan scan(node.database(), [](uint32_t, ByteView, const Status& fault) { return fault; });
+    CHECK(scan.begin().is_ok());
+    sql.run("UPDATE t SET x = randomblob(3000)");
+    const Status ended = scan.run([&] {
+      if (std::exchange(is_through, true)) return Status::ok();
+      fail_new_after(granted);
+      try {
+        (void)node.database().checkpoint(node.cluster().durable_index(), std::chrono::steady_clock::now());
+      } catch (const std::bad_alloc&) {
+        // As on its own thread.
+      }
+      has_failed = new_has_failed();
+      fail_new_after(-1);
+      return Status::ok();
+    });
+    if (ended) {
+      CHECK_EQUAL(scan.mark().checksum, scan.checksum());
+    } else {
+      CHECK(ended.code() == Code::kFull);
+      has_ended = true;
+    }
+    if (!has_failed) break;
+  }
+  CHECK_FALSE(has_failed);
+  CHECK(has_ended);
 }
