@@ -32,7 +32,7 @@ Result<std::string> check_target(const std::string& path) {
   const std::string parent = resolved;
   Result<bool> is_node = vfs::posix_files().exists(parent + "/" + kNodeDirectory);
   if (!is_node) return is_node.status();
-  if (*is_node || parent.ends_with(std::string("/") + kNodeDirectory)) {
+  if (*is_node || (parent + "/").find(std::string("/") + kNodeDirectory + "/") != std::string::npos) {
     return Status(Code::kRefused,
                   parent +
                       " is the directory of a node, and every file in it the node's own: write "

@@ -67,13 +67,20 @@ class BackupFile {
         .reset();  // before others can find it: closing a file drops the locks that this process has on it [V-C6]
     if (status) status = files_.rename_new(part_, path_);
     if (status) written_to_ = path_;
-    if (status) status = files_.sync_directory(directory_of(path_));
+    if (status) status = sync_directory();
     if (!status) return not_written(path_, status);
     written_to_.clear();
     return Status::ok();
   }
 
  private:
+  // Some file systems cannot, and some directories may only be written to. The file is whole and synced all the same.
+  Status sync_directory() {
+    Status status = files_.sync_directory(directory_of(path_));
+    const bool cannot = status.code() == Code::kUnsupported || status.code() == Code::kRefused;
+    return cannot ? Status::ok() : status;
+  }
+
   // What lies beside a database belongs to it: stock SQLite would roll a journal back into the new file.
   Status check_names() {
     for (const char* suffix : {"", "-journal", "-wal"}) {

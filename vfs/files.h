@@ -58,6 +58,7 @@ class Files {
   // kRefused if `to` is there: it is left alone.
   virtual Status rename_new(const std::string& from, const std::string& to) = 0;
   virtual Status remove(const std::string& path) = 0;  // ok if it is not there
+  // kUnsupported: not on this file system; kRefused: it may not be read.
   virtual Status sync_directory(const std::string& path) = 0;
   // What this process may still take of the file system that `path` is on; a quota may allow less.
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;

@@ -274,10 +274,10 @@ class PosixFiles : public Files {
   Status rename_new(const std::string& from, const std::string& to) override {
     if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return Status::ok();
     if (errno != EINVAL && errno != ENOSYS) return failed_call("rename", from, errno).in("to " + to);
-    // A file system that cannot do both in one step.
-    Result<bool> is_there = exists(to);
-    if (!is_there) return is_there.status();
-    if (*is_there) return failed_call("rename", from, EEXIST).in("to " + to);
+    // A file system that cannot do both in one step. A link that leads nowhere is something as well.
+    struct stat info {};
+    const int error = ::lstat(to.c_str(), &info) == 0 ? EEXIST : errno;
+    if (error != ENOENT) return failed_call("rename", from, error).in("to " + to);
     return rename(from, to);
   }
 
@@ -295,7 +295,9 @@ class PosixFiles : public Files {
     } while (result != 0 && errno == EINTR);
     int error = errno;
     ::close(descriptor);
-    return result == 0 ? Status::ok() : failed_call("fsync", path, error);
+    if (result == 0) return Status::ok();
+    Status status = failed_call("fsync", path, error);
+    return error == EINVAL || error == ENOTSUP ? Status(Code::kUnsupported, status.sentence()) : status;
   }
 
   void close_after_fork() override {

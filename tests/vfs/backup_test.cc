@@ -376,3 +376,20 @@ TEST(BackupFaults, B12_a_machine_that_stops_at_any_call_leaves_no_half_file_unde
   }
   CHECK(was_whole);
 }
+
+TEST(BackupFaults, a_directory_that_cannot_be_synced_keeps_its_backup) {
+  struct Unsyncable : FaultFiles {
+    using FaultFiles::FaultFiles;
+    Code code = Code::kUnsupported;
+    Status sync_directory(const std::string&) override { return {code, "not here"}; }
+  };
+  const std::string whole = whole_backup();
+  for (Code code : {Code::kUnsupported, Code::kRefused, Code::kIo}) {
+    disk = FaultDisk(1);
+    Unsyncable files(disk);
+    files.code = code;
+    const Status written = write_backup(files, node.database(), path, go_on).status();
+    CHECK_EQUAL(code != Code::kIo, written.is_ok());
+    CHECK_EQUAL(code != Code::kIo, disk.look(path).has_value());
+  }
+}
