@@ -1,7 +1,7 @@
 // The layout of a command, version 1. Integers are little-endian.
 //
 //   u8   version            1. It also stands for what is used inside: XXH3 for hashes, LZ4 for pages [B16]
-//   u8   kind               1 CREATE DATABASE, 2 TRANSACTION, 3 CHECKPOINT
+//   u8   kind               1 CREATE DATABASE, 2 TRANSACTION, 3 CHECKPOINT, 4 PART, 5 CLOSE, 6 ABORT
 //
 // CREATE DATABASE          u32 page size, u32 length of the name, the name
 // CHECKPOINT               nothing more
@@ -18,6 +18,14 @@
 //     u64  previous hash    only with form 3
 //     u32  length, bytes    whole: a page size, the same for all of this database; compressed: 1 to 65535;
 //                           difference: 0 to 65535
+//
+// A transaction that is too large for one entry:
+//
+// PART                     u64 set, u32 number of the part (1 or more), then one database as in TRANSACTION, with one
+//                          page or more
+// CLOSE                    u64 set, u32 number of parts (1 or more), then as TRANSACTION, but without the number of
+//                          pages and the pages: it takes effect
+// ABORT                    u64 set: it never does
 //
 // There is exactly one encoding of a command: what `decode` accepts, `encode` gives back byte for byte.
 //
@@ -48,19 +56,30 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 
-enum class Kind : uint8_t { kCreateDatabase = 1, kTransaction = 2, kCheckpoint = 3 };
+enum class Kind : uint8_t {
+  kCreateDatabase = 1,
+  kTransaction = 2,
+  kCheckpoint = 3,
+  kPart = 4,
+  kClose = 5,
+  kAbort = 6
+};
 
 constexpr size_t kHeadSize = 1 + 1;
-constexpr size_t kDatabaseChangeSize = 8 + 8 + 8 + 4 + 8 + 8 + 4;  // without its pages
-constexpr size_t kPageChangeSize = 4 + 1 + 4;                      // at least: a difference has 8 more
-constexpr size_t kMaxNameSize = 255;                               // what Linux file systems allow
+constexpr size_t kChangeHeadSize = 8 + 8 + 8 + 4 + 8 + 8;
+constexpr size_t kDatabaseChangeSize = kChangeHeadSize + 4;  // without its pages
+constexpr size_t kPageChangeSize = 4 + 1 + 4;                // at least: a difference has 8 more
+constexpr size_t kMaxNameSize = 255;                         // what Linux file systems allow
+
+size_t encoded_size(const DatabaseChange& change) {
+  size_t size = kDatabaseChangeSize;
+  for (const PageChange& page : change.pages) size += kPageChangeSize + 8 + page.bytes.size();
+  return size;
+}
 
 size_t encoded_size(const Transaction& transaction) {
-  size_t size = kHeadSize + 2;
-  for (const DatabaseChange& change : transaction.changes) {
-    size += kDatabaseChangeSize;
-    for (const PageChange& page : change.pages) size += kPageChangeSize + 8 + page.bytes.size();
-  }
+  size_t size = kHeadSize + 8 + 4 + 2;
+  for (const DatabaseChange& change : transaction.changes) size += encoded_size(change);
   return size;
 }
 
@@ -76,6 +95,21 @@ void put_page(Writer& writer, const PageChange& page) {
   writer.blob(page.bytes);
 }
 
+void put_change_head(Writer& writer, const DatabaseChange& change) {
+  writer.u64(change.database);
+  writer.u64(change.base_index);
+  writer.u64(change.base_term);
+  writer.u32(change.page_count);
+  writer.u64(change.checksum_before);
+  writer.u64(change.checksum_after);
+}
+
+void put_change(Writer& writer, const DatabaseChange& change) {
+  put_change_head(writer, change);
+  writer.u32(static_cast<uint32_t>(change.pages.size()));
+  for (const PageChange& page : change.pages) put_page(writer, page);
+}
+
 void put(Bytes& out, const CreateDatabase& create) {
   Writer writer(out);
   put_head(writer, Kind::kCreateDatabase);
@@ -86,18 +120,31 @@ void put(Bytes& out, const CreateDatabase& create) {
 void put(Bytes& out, const Transaction& transaction) {
   out.reserve(encoded_size(transaction));
   Writer writer(out);
-  put_head(writer, Kind::kTransaction);
+  const bool has_parts = transaction.set != 0;
+  put_head(writer, has_parts ? Kind::kClose : Kind::kTransaction);
+  if (has_parts) {
+    writer.u64(transaction.set);
+    writer.u32(transaction.part_count);
+  }
   writer.u16(static_cast<uint16_t>(transaction.changes.size()));
   for (const DatabaseChange& change : transaction.changes) {
-    writer.u64(change.database);
-    writer.u64(change.base_index);
-    writer.u64(change.base_term);
-    writer.u32(change.page_count);
-    writer.u64(change.checksum_before);
-    writer.u64(change.checksum_after);
-    writer.u32(static_cast<uint32_t>(change.pages.size()));
-    for (const PageChange& page : change.pages) put_page(writer, page);
+    has_parts ? put_change_head(writer, change) : put_change(writer, change);
   }
+}
+
+void put(Bytes& out, const TransactionPart& part) {
+  out.reserve(kHeadSize + 8 + 4 + encoded_size(part.change));
+  Writer writer(out);
+  put_head(writer, Kind::kPart);
+  writer.u64(part.set);
+  writer.u32(part.number);
+  put_change(writer, part.change);
+}
+
+void put(Bytes& out, const TransactionAbort& abort) {
+  Writer writer(out);
+  put_head(writer, Kind::kAbort);
+  writer.u64(abort.set);
 }
 
 void put(Bytes& out, const Checkpoint&) {
@@ -122,8 +169,14 @@ class Decoder {
         return whole<Transaction>(&Decoder::transaction);
       case Kind::kCheckpoint:
         return whole<Checkpoint>(&Decoder::checkpoint);
+      case Kind::kPart:
+        return whole<TransactionPart>(&Decoder::part);
+      case Kind::kClose:
+        return whole<Transaction>(&Decoder::close);
+      case Kind::kAbort:
+        return whole<TransactionAbort>(&Decoder::abort);
     }
-    return unsupported("kind", kind, "kinds 1 to 3");
+    return unsupported("kind", kind, "kinds 1 to 6");
   }
 
  private:
@@ -154,32 +207,70 @@ class Decoder {
   }
 
   Status transaction(Transaction& transaction) {
-    const uint16_t count = reader_.u16();
-    if (reader_.failed()) return truncated("TRANSACTION");
-    if (count == 0) return corrupt("a transaction of no database, expected at least one");
-    if (count > reader_.remaining() / kDatabaseChangeSize) return too_many("databases", count);
-    transaction.changes.reserve(count);
-    for (uint16_t i = 0; i < count; i++) {
-      const DatabaseId last = transaction.changes.empty() ? 0 : transaction.changes.back().database;
-      if (Status status = database_change(transaction.changes.emplace_back(), last); !status) return status;
+    return changes(transaction, kDatabaseChangeSize, &Decoder::database_change);
+  }
+
+  Status close(Transaction& transaction) {
+    if (Status status = set_and_number(transaction.set, transaction.part_count); !status) return status;
+    return changes(transaction, kChangeHeadSize, &Decoder::change_head);
+  }
+
+  Status part(TransactionPart& part) {
+    if (Status status = set_and_number(part.set, part.number); !status) return status;
+    if (Status status = database_change(part.change, 0); !status) return status;
+    return part.change.pages.empty() ? corrupt("a part without pages") : Status::ok();
+  }
+
+  Status abort(TransactionAbort& abort) {
+    abort.set = reader_.u64();
+    if (reader_.failed()) return truncated("ABORT");
+    return abort.set == 0 ? corrupt("set 0, expected one from 1") : Status::ok();
+  }
+
+  Status set_and_number(uint64_t& set, uint32_t& number) {
+    set = reader_.u64();
+    number = reader_.u32();
+    if (reader_.failed()) return truncated("the name of a part");
+    if (set == 0 || number == 0) {
+      return corrupt("part " + std::to_string(number) + " of set " + std::to_string(set) +
+                     ", expected both from 1");
     }
     return Status::ok();
   }
 
-  Status database_change(DatabaseChange& change, DatabaseId last) {
+  Status changes(Transaction& transaction, size_t size,
+                 Status (Decoder::*read)(DatabaseChange&, DatabaseId)) {
+    const uint16_t count = reader_.u16();
+    if (reader_.failed()) return truncated("TRANSACTION");
+    if (count == 0) return corrupt("a transaction of no database, expected at least one");
+    if (count > reader_.remaining() / size) return too_many("databases", count);
+    transaction.changes.reserve(count);
+    for (uint16_t i = 0; i < count; i++) {
+      const DatabaseId last = transaction.changes.empty() ? 0 : transaction.changes.back().database;
+      if (Status status = (this->*read)(transaction.changes.emplace_back(), last); !status) return status;
+    }
+    return Status::ok();
+  }
+
+  Status change_head(DatabaseChange& change, DatabaseId last) {
     change.database = reader_.u64();
     change.base_index = reader_.u64();
     change.base_term = reader_.u64();
     change.page_count = reader_.u32();
     change.checksum_before = reader_.u64();
     change.checksum_after = reader_.u64();
-    const uint32_t count = reader_.u32();
     if (reader_.failed()) return truncated("a database's part");
     if (change.database <= last) {
       return corrupt("database " + std::to_string(change.database) + ", expected one above " +
                      std::to_string(last));
     }
-    if (change.page_count == 0) return corrupt("page count 0, expected at least one page");
+    return change.page_count == 0 ? corrupt("page count 0, expected at least one page") : Status::ok();
+  }
+
+  Status database_change(DatabaseChange& change, DatabaseId last) {
+    if (Status status = change_head(change, last); !status) return status;
+    const uint32_t count = reader_.u32();
+    if (reader_.failed()) return truncated("a database's part");
     if (count > reader_.remaining() / kPageChangeSize) return too_many("pages", count);
     change.pages.reserve(count);
     uint32_t last_page = 0;

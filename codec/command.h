@@ -46,12 +46,31 @@ struct DatabaseChange {
 // All databases of one COMMIT: all of them take effect, or none does.
 struct Transaction {
   std::vector<DatabaseChange> changes;  // ascending by database, each once, at least one
+  // A transaction that is too large for one entry has sent its pages before, and takes effect with this one: the set
+  // of its parts, from 1, and how many they are. 0: it has no parts. With parts, `changes` has no pages.
+  uint64_t set = 0;
+  uint32_t part_count = 0;
+};
+
+// Pages of a transaction that takes effect later, or never. A set has one leader's name for it and ends with its
+// Transaction, a TransactionAbort, or the first entry of a higher term: only its own leader can finish it [A3].
+struct TransactionPart {
+  uint64_t set = 0;
+  uint32_t number = 0;  // from 1, without a gap, over all databases of the set
+  // At least one page, all above those of the database's part before. The checksums are those of the whole database
+  // with the pages of the parts so far in place; the base and the page count are the transaction's.
+  DatabaseChange change;
+};
+
+// The set never takes effect.
+struct TransactionAbort {
+  uint64_t set = 0;
 };
 
 // Asks every node to carry out a checkpoint at its next chance. Changes no state.
 struct Checkpoint {};
 
-using Command = std::variant<CreateDatabase, Transaction, Checkpoint>;
+using Command = std::variant<CreateDatabase, Transaction, Checkpoint, TransactionPart, TransactionAbort>;
 
 // What `decode` accepts as a name: 1 to 255 bytes, no slash, no NUL, neither "." nor "..". Ask before
 // proposing one.

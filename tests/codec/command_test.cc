@@ -59,6 +59,17 @@ Transaction rich_transaction() {
   return transaction;
 }
 
+TransactionPart example_part() {
+  return {.set = 9, .number = 2, .change = example_change()};
+}
+
+// What takes effect with the parts of set 9.
+Transaction example_close() {
+  Transaction transaction{{example_change()}, 9, 2};
+  transaction.changes[0].pages.clear();
+  return transaction;
+}
+
 bool is_equal(ByteView a, ByteView b) {
   return Bytes(a.begin(), a.end()) == Bytes(b.begin(), b.end());
 }
@@ -83,7 +94,13 @@ void check_refused(const char* sentence, Spoil spoil) {
 }
 
 std::vector<Bytes> samples() {
-  return {encode(CreateDatabase{"app.db", 4096}), encode(Checkpoint{}), kExample, encode(rich_transaction())};
+  return {encode(CreateDatabase{"app.db", 4096}),
+          encode(Checkpoint{}),
+          kExample,
+          encode(rich_transaction()),
+          encode(example_part()),
+          encode(example_close()),
+          encode(TransactionAbort{9})};
 }
 
 }  // namespace
@@ -138,6 +155,54 @@ TEST(Command, every_field_of_a_transaction_comes_back) {
   }
 }
 
+TEST(Command, a_part_is_its_name_and_a_database_of_a_transaction) {
+  Bytes expected{1, 4, 9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0};
+  expected.insert(expected.end(), kExample.begin() + 4, kExample.end());
+  CHECK(encode(example_part()) == expected);
+  const Result<Command> decoded = decode(expected);
+  const auto& part = std::get<TransactionPart>(*decoded);
+  LONGS_EQUAL(9, part.set);
+  LONGS_EQUAL(2, part.number);
+  LONGS_EQUAL(5, part.change.database);
+  LONGS_EQUAL(1, part.change.pages.size());
+}
+
+TEST(Command, a_transaction_in_parts_takes_effect_with_a_command_without_pages) {
+  Bytes expected{1, 5, 9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0};
+  expected.insert(expected.end(), kExample.begin() + 2, kExample.begin() + 48);
+  CHECK(encode(example_close()) == expected);
+  const Result<Command> decoded = decode(expected);
+  const auto& transaction = std::get<Transaction>(*decoded);
+  LONGS_EQUAL(9, transaction.set);
+  LONGS_EQUAL(2, transaction.part_count);
+  CHECK(transaction.changes[0].checksum_after == example_change().checksum_after);
+  CHECK(transaction.changes[0].pages.empty());
+}
+
+TEST(Command, an_abort_names_its_set) {
+  CHECK(encode(TransactionAbort{9}) == (Bytes{1, 6, 9, 0, 0, 0, 0, 0, 0, 0}));
+  const Result<Command> decoded = decode(encode(TransactionAbort{9}));
+  LONGS_EQUAL(9, std::get<TransactionAbort>(*decoded).set);
+}
+
+TEST(Command, a_part_without_a_name_or_pages_is_refused) {
+  struct {
+    Command command;
+    const char* sentence;
+  } cases[] = {{TransactionPart{0, 2, example_change()}, "part 2 of set 0"},
+               {TransactionPart{9, 0, example_change()}, "part 0 of set 9"},
+               {Transaction{{example_change()}, 9, 0}, "part 0 of set 9"},
+               {TransactionPart{9, 1, {}}, "database 0, expected one above 0"},
+               {TransactionPart{9, 1, example_close().changes[0]}, "a part without pages"},
+               {TransactionAbort{0}, "set 0"}};
+  for (const auto& wrong : cases) {
+    const Bytes payload = encode(wrong.command);
+    const Result<Command> result = decode(payload);
+    CHECK(result.status().code() == Code::kCorrupt);
+    STRCMP_CONTAINS(wrong.sentence, result.status().sentence().c_str());
+  }
+}
+
 TEST(Command, the_bytes_of_a_page_are_views_into_the_payload) {
   const Result<Command> decoded = decode(kExample);
   const PageChange& page = std::get<Transaction>(*decoded).changes[0].pages[0];
@@ -150,7 +215,7 @@ TEST(Command, B16_a_version_kind_or_form_this_build_does_not_know_is_unsupported
     uint8_t value;
     const char* sentence;
   } const cases[] = {{0, 0, "version 0"},    {0, 2, "version 2"},    {0, 255, "version 255"},
-                     {1, 0, "kind 0"},       {1, 4, "kind 4"},       {1, 255, "kind 255"},
+                     {1, 0, "kind 0"},       {1, 7, "kind 7"},       {1, 255, "kind 255"},
                      {56, 0, "page form 0"}, {56, 4, "page form 4"}, {56, 255, "page form 255"}};
   for (const auto& wrong : cases) {
     Bytes payload = kExample;
@@ -274,7 +339,8 @@ TEST(Command, a_command_cut_at_any_byte_is_refused) {
 }
 
 TEST(Command, a_command_with_any_byte_replaced_by_any_other_is_refused_or_another_command) {
-  for (Bytes payload : {encode(CreateDatabase{"app.db", 4096}), encode(Checkpoint{}), kExample}) {
+  for (Bytes payload : {encode(CreateDatabase{"app.db", 4096}), encode(Checkpoint{}), kExample,
+                        encode(example_part()), encode(example_close()), encode(TransactionAbort{9})}) {
     for (uint8_t& byte : payload) {
       const uint8_t original = byte;
       for (unsigned value = 0; value < 256; value++) {
