@@ -1,11 +1,14 @@
 #include "vfs/change_codec.h"
 
-#include <map>
+#include <algorithm>
 
 #include "codec/checksum.h"
 
 namespace dqlite::vfs {
 namespace {
+
+// What a page takes in an entry beside its bytes (codec/command.cc).
+constexpr size_t kPageOverhead = 17;
 
 ByteView view_of(const SharedPage& page) {
   return page ? ByteView(*page) : ByteView();
@@ -31,43 +34,44 @@ std::string difference_sentence(const Database& database, const std::string& wha
 
 }  // namespace
 
-Result<EncodedChange> encode_change(Database& database, const CommittedView& base,
-                                    const std::vector<PageImage>& frames, uint32_t page_count) {
-  std::map<uint32_t, const SharedPage*> newest;
-  for (const PageImage& frame : frames) {
-    if (frame.number <= page_count) newest[frame.number] = &frame.bytes;
+ChangeEncoder::ChangeEncoder(Database& database, const CommittedView& base,
+                             const std::vector<PageImage>& frames, uint32_t page_count)
+    : database_(database),
+      base_(base),
+      frames_(frames),
+      page_count_(page_count),
+      checksum_(base.mark.checksum) {
+  for (uint32_t position = 0; position < frames.size(); position++) {
+    if (frames[position].number <= page_count) order_.push_back(position);
   }
+  // The newest frame of a page first.
+  std::sort(order_.begin(), order_.end(), [&frames](uint32_t a, uint32_t b) {
+    return frames[a].number != frames[b].number ? frames[a].number < frames[b].number : a > b;
+  });
+  const auto is_same_page = [&frames](uint32_t a, uint32_t b) {
+    return frames[a].number == frames[b].number;
+  };
+  order_.erase(std::unique(order_.begin(), order_.end(), is_same_page), order_.end());
+}
+
+Result<EncodedChange> ChangeEncoder::next(size_t part_bytes) {
   EncodedChange encoded;
   codec::DatabaseChange& change = encoded.change;
-  change.database = base.database;
-  change.base_index = base.mark.index;
-  change.base_term = base.mark.term;
-  change.page_count = page_count;
-  change.checksum_before = base.mark.checksum;
-  change.checksum_after = base.mark.checksum;
+  change = {.database = base_.database,
+            .base_index = base_.mark.index,
+            .base_term = base_.mark.term,
+            .page_count = page_count_,
+            .checksum_before = checksum_,
+            .checksum_after = 0,
+            .pages = {}};
   std::vector<size_t> ends;
-  for (const auto& [number, page] : newest) {
-    Result<SharedPage> previous = database.newest_page(number);
-    if (!previous) return previous.status();
-    if (*previous != nullptr && **previous == **page) continue;
-    uint64_t previous_hash = hash_of(number, *previous);
-    size_t begin = encoded.bytes.size();
-    codec::PageForm form = codec::encode_page(**page, view_of(*previous), encoded.bytes);
-    Result<Bytes> decoded = codec::decode_page(form, ByteView(encoded.bytes).subspan(begin),
-                                               view_of(*previous), static_cast<uint32_t>((*page)->size()));
-    if (!decoded || *decoded != **page) {
-      return Status(Code::kCorrupt, "page " + std::to_string(number) + " of " + database.name() +
-                                        " does not survive its own encoding: nothing was proposed");
-    }
-    change.checksum_after ^= previous_hash ^ codec::page_hash(number, **page);
-    bool difference = form == codec::PageForm::kDifference;
-    change.pages.push_back({number, form, difference ? previous_hash : 0, {}});
-    ends.push_back(encoded.bytes.size());
+  while (!is_done() && encoded.bytes.size() + ends.size() * kPageOverhead < part_bytes) {
+    size_t end = 0;
+    if (Status status = add(frames_[order_[position_]], encoded, end); !status) return status;
+    position_++;
+    if (change.pages.size() > ends.size()) ends.push_back(end);
   }
-  if (Status status = cut_checksum(database, base.mark.page_count, page_count, change.checksum_after);
-      !status) {
-    return status;
-  }
+  change.checksum_after = checksum_;
   size_t begin = 0;
   for (size_t i = 0; i < ends.size(); i++) {
     change.pages[i].bytes = ByteView(encoded.bytes).subspan(begin, ends[i] - begin);
@@ -76,45 +80,113 @@ Result<EncodedChange> encode_change(Database& database, const CommittedView& bas
   return encoded;
 }
 
-Result<DecodedChange> decode_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
-                                    uint64_t term) {
-  CommittedView base = database.committed();
+// `end`: of the page's bytes, if it is changed at all.
+Status ChangeEncoder::add(const PageImage& frame, EncodedChange& encoded, size_t& end) {
+  const uint32_t number = frame.number;
+  Result<SharedPage> page = frame.load();
+  if (!page) return page.status();
+  Result<SharedPage> previous = database_.newest_page(number);
+  if (!previous) return previous.status();
+  if (*previous != nullptr && **previous == **page) return Status::ok();
+  const uint64_t previous_hash = hash_of(number, *previous);
+  const size_t begin = encoded.bytes.size();
+  const codec::PageForm form = codec::encode_page(**page, view_of(*previous), encoded.bytes);
+  Result<Bytes> decoded = codec::decode_page(form, ByteView(encoded.bytes).subspan(begin), view_of(*previous),
+                                             static_cast<uint32_t>((*page)->size()));
+  if (!decoded || *decoded != **page) {
+    return {Code::kCorrupt, "page " + std::to_string(number) + " of " + database_.name() +
+                                " does not survive its own encoding: nothing was proposed"};
+  }
+  checksum_ ^= previous_hash ^ codec::page_hash(number, **page);
+  const bool difference = form == codec::PageForm::kDifference;
+  encoded.change.pages.push_back({number, form, difference ? previous_hash : 0, {}});
+  end = encoded.bytes.size();
+  return Status::ok();
+}
+
+Result<codec::DatabaseChange> ChangeEncoder::close() {
+  codec::DatabaseChange change{.database = base_.database,
+                               .base_index = base_.mark.index,
+                               .base_term = base_.mark.term,
+                               .page_count = page_count_,
+                               .checksum_before = base_.mark.checksum,
+                               .checksum_after = checksum_,
+                               .pages = {}};
+  Status status = cut_checksum(database_, base_.mark.page_count, page_count_, change.checksum_after);
+  if (!status) return status;
+  return change;
+}
+
+Result<EncodedChange> encode_change(Database& database, const CommittedView& base,
+                                    const std::vector<PageImage>& frames, uint32_t page_count) {
+  ChangeEncoder encoder(database, base, frames, page_count);
+  Result<EncodedChange> encoded = encoder.next(SIZE_MAX);
+  if (!encoded) return encoded;
+  Result<codec::DatabaseChange> whole = encoder.close();
+  if (!whole) return whole.status();
+  encoded->change.checksum_after = whole->checksum_after;
+  return encoded;
+}
+
+Status decode_pages(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                    uint64_t& checksum, const AddPage& add) {
+  const CommittedView base = database.committed();
   if (base.mark.index != change.base_index || base.mark.term != change.base_term) {
-    return Status(Code::kCorrupt,
-                  difference_sentence(database, "entry " + std::to_string(index) + " stands on entry " +
-                                                    std::to_string(change.base_index) + ", its newest is " +
-                                                    std::to_string(base.mark.index)));
+    return {Code::kCorrupt,
+            difference_sentence(database, "entry " + std::to_string(index) + " stands on entry " +
+                                              std::to_string(change.base_index) + ", its newest is " +
+                                              std::to_string(base.mark.index))};
   }
-  if (base.mark.checksum != change.checksum_before) {
-    return Status(Code::kCorrupt,
-                  difference_sentence(
-                      database, "the checksums before entry " + std::to_string(index) + " are not equal"));
+  if (checksum != change.checksum_before) {
+    return {Code::kCorrupt, difference_sentence(database, "the checksums before entry " +
+                                                              std::to_string(index) + " are not equal")};
   }
-  DecodedChange decoded;
-  uint64_t checksum = base.mark.checksum;
   for (const codec::PageChange& page : change.pages) {
     Result<SharedPage> previous = database.newest_page(page.page_number);
     if (!previous) return previous.status();
     uint64_t previous_hash = hash_of(page.page_number, *previous);
     if (page.form == codec::PageForm::kDifference && previous_hash != page.previous_hash) {
-      return Status(Code::kCorrupt, difference_sentence(database, "page " + std::to_string(page.page_number) +
-                                                                      " is not the version that entry " +
-                                                                      std::to_string(index) + " changes"));
+      return {Code::kCorrupt, difference_sentence(database, "page " + std::to_string(page.page_number) +
+                                                                " is not the version that entry " +
+                                                                std::to_string(index) + " changes")};
     }
     Result<Bytes> bytes = codec::decode_page(page.form, page.bytes, view_of(*previous), base.page_size);
     if (!bytes) return bytes.status();
     checksum ^= previous_hash ^ codec::page_hash(page.page_number, *bytes);
-    decoded.frames.push_back({page.page_number, std::make_shared<const Bytes>(std::move(*bytes))});
+    if (Status status = add(page.page_number, std::move(*bytes)); !status) return status;
   }
-  if (Status status = cut_checksum(database, base.mark.page_count, change.page_count, checksum); !status) {
+  return Status::ok();
+}
+
+Status check_checksum_after(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                            uint64_t checksum) {
+  if (checksum == change.checksum_after) return Status::ok();
+  return {Code::kCorrupt, difference_sentence(database, "the checksums after entry " + std::to_string(index) +
+                                                            " are not equal")};
+}
+
+Result<CommitMark> check_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                                uint64_t term, uint64_t checksum) {
+  const CommitMark base = database.committed().mark;
+  if (Status status = cut_checksum(database, base.page_count, change.page_count, checksum); !status) {
     return status;
   }
-  if (checksum != change.checksum_after) {
-    return Status(Code::kCorrupt,
-                  difference_sentence(
-                      database, "the checksums after entry " + std::to_string(index) + " are not equal"));
-  }
-  decoded.mark = {0, index, term, change.page_count, checksum};
+  if (Status status = check_checksum_after(database, change, index, checksum); !status) return status;
+  return CommitMark{0, index, term, change.page_count, checksum};
+}
+
+Result<DecodedChange> decode_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                                    uint64_t term) {
+  DecodedChange decoded;
+  uint64_t checksum = database.committed().mark.checksum;
+  const auto add = [&decoded](uint32_t number, Bytes page) {
+    decoded.frames.emplace_back(number, std::make_shared<const Bytes>(std::move(page)));
+    return Status::ok();
+  };
+  if (Status status = decode_pages(database, change, index, checksum, add); !status) return status;
+  Result<CommitMark> mark = check_change(database, change, index, term, checksum);
+  if (!mark) return mark.status();
+  decoded.mark = *mark;
   return decoded;
 }
 

@@ -180,6 +180,9 @@ void Checkpointer::work() {
         proposed_ = false;
         retry_at_ = now + kDurableWait;
       } else {
+        // Whether the copy is rotten, and where, is for the verifier to find out: once.
+        const bool is_rotten = result.status().code() == Code::kCorrupt;
+        if (is_rotten && waiting_for_ != result.status().sentence()) databases_.verifier().suspect();
         waiting_for_ = result.status().sentence();
         queue_log(waiting_for_);
         retry_at_ = now + kRetryInterval;

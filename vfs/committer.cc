@@ -29,7 +29,7 @@ Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64
   proposal.term = term;
   for (size_t i = 0; i < parts.size() && status; i++) {
     const CommitPart& part = parts[i];
-    if (part.frames.front().bytes->size() != part.base.page_size) {
+    if (part.frames.front().size() != part.base.page_size) {
       status = {Code::kNotCommitted, part.database->name() + " has pages of " +
                                          std::to_string(part.base.page_size) +
                                          " bytes: open the connection again"};
@@ -74,7 +74,7 @@ Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64
 Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, Deadline deadline) {
   for (CommitPart& part : parts) {
     if (part.base.database != 0) continue;
-    uint32_t page_size = static_cast<uint32_t>(part.frames.front().bytes->size());
+    uint32_t page_size = static_cast<uint32_t>(part.frames.front().size());
     ReplicatedProposal proposal;
     proposal.term = term;
     proposal.payload = std::make_shared<const Bytes>(

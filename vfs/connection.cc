@@ -24,7 +24,8 @@ Connection::Connection(DatabaseSet& databases, Database& database, const Connect
     : databases_(databases),
       database_(database),
       options_(options),
-      last_thread_(std::this_thread::get_id()) {
+      last_thread_(std::this_thread::get_id()),
+      pending_(databases.files(), databases.paths().node_directory, databases.limits().memory_bytes) {
   database_.add_reader(reader_);
   try {
     ConnectionRegistry::add(this);

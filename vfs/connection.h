@@ -3,7 +3,7 @@
 //
 // The wal-index is private to the connection (vfs/wal_index.h), so this class alone decides what SQLite sees:
 // the committed state, moved forward only where SQLite takes a read lock. Frames that SQLite writes stay here
-// until COMMIT. Facts about SQLite that this stands on are at the code; the source files named there are of
+// until COMMIT, in a spill file where they are many. Facts about SQLite that this stands on are at the code; the source files named there are of
 // SQLite 3.40.
 //
 // Used by the connection's thread, one at a time, as SQLite serialises it. Every method returns an SQLite
@@ -17,6 +17,7 @@
 
 #include "vfs/database.h"
 #include "vfs/database_set.h"
+#include "vfs/frame_list.h"
 #include "vfs/sqlite_api.h"
 #include "vfs/wal_index.h"
 
@@ -80,10 +81,6 @@ class Connection {
                  // rollback
     kCommitted,  // by the cluster; SQLite may not have released WRITE yet
   };
-  struct PendingFrame {
-    PageImage image;
-    uint32_t truncate = 0;  // page count, in a commit frame
-  };
   struct FrameHeader {
     uint32_t number = 0;  // 0: none open
     uint32_t page_number = 0;
@@ -113,6 +110,8 @@ class Connection {
   int unlock_write();
   int refuse_write(Standing standing);
   int become_writable(uint64_t* term);
+  int read_frame(const PageImage& frame, std::span<uint8_t> out);
+  int put_aside(const Status& status);
   int lock_checkpoint();
   int checkpoint_now();
   int unlock_checkpoint();
@@ -136,6 +135,8 @@ class Connection {
   int commit_in_phase_one();
   int confirm_leadership();
   CommitPart take_part();
+  CommitPart copy_part();
+  CommitPart part_without_frames();
   [[nodiscard]] bool is_sealed() const;
   [[nodiscard]] uint32_t sealed_frames() const;
   void committed(const CommitMark& mark);
@@ -173,7 +174,9 @@ class Connection {
   bool write_taken_ = false;  // WRITE was held in this transaction
   bool group_done_ = false;   // decided already, with another database's or by the end of a super-journal
   int group_result_ = SQLITE_OK;
-  std::vector<PendingFrame> pending_;
+  FrameList pending_;
+  size_t taken_ = 0;                // frames that were pending, while they are being committed
+  uint32_t sealed_page_count_ = 0;  // the newest pending frame is a commit frame with this number of pages
   FrameHeader open_header_;
   uint32_t pending_page_size_ = 0;
   bool early_ = false;  // committed in phase one already [V-A3]

@@ -20,14 +20,26 @@ thread_local SuperJournal super_journal;
 
 }  // namespace
 
+// `pending_` keeps its frames: where SQLite reads some of them again before it knows of the commit.
+CommitPart Connection::copy_part() {
+  CommitPart part = part_without_frames();
+  part.frames = pending_.frames();
+  return part;
+}
+
 CommitPart Connection::take_part() {
+  CommitPart part = part_without_frames();
+  taken_ = pending_.size();
+  part.frames = pending_.take();
+  return part;
+}
+
+CommitPart Connection::part_without_frames() {
   CommitPart part;
   part.database = &database_;
   part.holder = this;
   part.base = shown_;
-  part.page_count = pending_.back().truncate;
-  part.frames.reserve(pending_.size());
-  for (const PendingFrame& frame : pending_) part.frames.push_back(frame.image);
+  part.page_count = sealed_page_count_;
   return part;
 }
 
@@ -35,7 +47,7 @@ CommitPart Connection::take_part() {
 // [V-D7].
 void Connection::committed(const CommitMark& mark) {
   WalIndexHeader header = index_.header();
-  uint64_t expected = shown_.mark.sequence + pending_.size();
+  uint64_t expected = shown_.mark.sequence + taken_ + pending_.size();
   if (mark.sequence != expected || header.max_frame != private_number(expected)) rebuild_ = true;
   change_ = std::max(change_, header.change);
   CommittedView now = database_.committed();
@@ -44,6 +56,7 @@ void Connection::committed(const CommitMark& mark) {
   shown_.page_size = now.page_size;
   indexed_ = mark.sequence;
   pending_.clear();
+  taken_ = 0;
 }
 
 // Everything that this connection's handle commits now goes into one entry, so that it is committed as a
@@ -68,6 +81,7 @@ int Connection::commit_group(const std::vector<Connection*>& group, bool same_te
       // whose COMMIT_PHASETWO fails, the next snapshot makes it drop them.
       member->take_back();
       member->pending_.clear();
+      member->taken_ = 0;
       member->rebuild_ = true;
     }
     member->writing_ = member->writing_ == Writing::kOpen ? Writing::kCommitted : Writing::kNo;
@@ -81,18 +95,18 @@ Status Connection::propose_group(const std::vector<Connection*>& group, Committe
   std::vector<CommitPart> parts;
   Status refusal;
   for (Connection* member : group) {
-    if (member->sealed_frames() != member->pending_.size() || member->pending_.back().truncate == 0) {
+    if (member->sealed_frames() != member->pending_.size() || member->sealed_page_count_ == 0) {
       refusal = {Code::kNotCommitted, "SQLite committed " + std::to_string(member->sealed_frames()) +
                                           " frames and wrote " + std::to_string(member->pending_.size()) +
                                           ": nothing was proposed"};
       break;
     }
-    parts.push_back(member->take_part());
   }
   if (!refusal) {
     for (Connection* member : group) member->database_.turn().release(member);
     return refusal;
   }
+  for (Connection* member : group) parts.push_back(member->take_part());
   Result<Committer::After> result = databases_.committer().commit(std::move(parts), write_term_, deadline());
   if (result) after = std::move(*result);
   return result.status();
@@ -251,7 +265,7 @@ int Connection::commit_in_phase_one() {
   std::vector<CommitPart> parts;
   Status status;
   if (databases_.write_term() == write_term_) {
-    parts.push_back(take_part());
+    parts.push_back(copy_part());
     Result<Committer::After> after = databases_.committer().commit(std::move(parts), write_term_, deadline());
     status = after.status();
     if (after) early_mark_ = after->at(&database_);

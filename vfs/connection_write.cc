@@ -133,6 +133,7 @@ int Connection::take_turn() {
     write_taken_ = true;
     early_ = false;
     pending_.clear();
+    taken_ = 0;
     open_header_ = {};
     return SQLITE_OK;
   }
@@ -193,8 +194,9 @@ void Connection::take_back() {
 
 // A transaction that ends without being proposed.
 void Connection::abandon() {
-  if (!pending_.empty() || early_) rebuild_ = true;
+  if (!pending_.empty() || taken_ != 0 || early_) rebuild_ = true;
   pending_.clear();
+  taken_ = 0;
   early_ = false;
   writing_ = Writing::kNo;
   database_.turn().release(this);
@@ -215,33 +217,39 @@ int Connection::wal_read(void* out, int amount, sqlite3_int64 offset) {
   // (walRewriteChecksums); nobody checks the result, and the frame may be gone [V-D3].
   if (within < kFrameHeaderBytes && size < page) return SQLITE_OK;
   uint64_t sequence = number + offset_;
-  SharedPage content;
-  uint32_t page_number = 0;
+  PageImage frame;
   uint32_t truncate = 0;
   if (sequence <= shown_.mark.sequence) {
-    content = database_.frame(sequence);
-  } else if (sequence - shown_.mark.sequence - 1 < pending_.size()) {
-    const PendingFrame& frame = pending_[sequence - shown_.mark.sequence - 1];
-    content = frame.image.bytes;
-    page_number = frame.image.number;
-    truncate = frame.truncate;
+    frame = database_.frame(sequence);
+  } else if (size_t slot = sequence - shown_.mark.sequence - 1; slot < pending_.size()) {
+    frame = pending_[slot];
+    if (slot + 1 == pending_.size()) truncate = sealed_page_count_;
   }
-  if (content == nullptr) {
+  if (frame.number == 0) {
     return fail(kSnapshotLost, "frame " + std::to_string(number) + " of " + database_.name() +
                                    " is gone: the copy was replaced by a newer one; read again");
   }
   if (within == 0 && size == page + kFrameHeaderBytes) {
-    codec::put_big_endian(bytes, page_number);
+    codec::put_big_endian(bytes, frame.number);
     codec::put_big_endian(bytes + 4, truncate);
-    std::memcpy(bytes + kFrameHeaderBytes, content->data(), page);
-    return SQLITE_OK;
+    return read_frame(frame, {bytes + kFrameHeaderBytes, page});
   }
+  if (within == kFrameHeaderBytes && size == page) return read_frame(frame, {bytes, page});
   if (within < kFrameHeaderBytes || within - kFrameHeaderBytes + size > page) {
     return fail(SQLITE_IOERR_READ, "a read of the WAL that no known SQLite makes: " + std::to_string(size) +
                                        " bytes at " + std::to_string(within) + " of a frame");
   }
-  std::memcpy(bytes, content->data() + (within - kFrameHeaderBytes), size);
+  Bytes whole(page);
+  if (int rc = read_frame(frame, whole); rc != SQLITE_OK) return rc;
+  std::memcpy(bytes, whole.data() + (within - kFrameHeaderBytes), size);
   return SQLITE_OK;
+}
+
+int Connection::read_frame(const PageImage& frame, std::span<uint8_t> out) {
+  Status status = frame.read(out);
+  if (status) return SQLITE_OK;
+  if (status.code() == Code::kCorrupt) databases_.verifier().suspect();
+  return fail(SQLITE_IOERR_READ, status.sentence());
 }
 
 int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
@@ -272,21 +280,26 @@ int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
                                         " bytes at " + std::to_string(within) + " of frame " +
                                         std::to_string(number));
   }
-  auto image = std::make_shared<Bytes>(bytes, bytes + size);
+  Bytes image(bytes, bytes + size);
   if (open_header_.number != number) {
     // A page that changed again after it was spilled is overwritten where it is.
     if (slot == pending_.size()) return fail(SQLITE_IOERR_WRITE, "page data without a frame header");
-    if (pending_[slot].image.number == 1) codec::make_canonical_page1(*image);
-    pending_[slot].image.bytes = std::move(image);
-    return SQLITE_OK;
+    if (pending_[slot].number == 1) codec::make_canonical_page1(image);
+    return put_aside(pending_.replace(slot, std::move(image)));
   }
-  if (open_header_.page_number == 1) codec::make_canonical_page1(*image);
+  if (open_header_.page_number == 1) codec::make_canonical_page1(image);
   // After ROLLBACK TO the same numbers come again, with other pages.
-  pending_.resize(slot);
-  pending_.push_back({{open_header_.page_number, std::move(image)}, open_header_.truncate});
-  bool seals = open_header_.truncate != 0;
+  pending_.cut(slot);
+  Status status = pending_.append(open_header_.page_number, std::move(image));
+  sealed_page_count_ = open_header_.truncate;
   open_header_ = {};
-  return seals ? sealed() : SQLITE_OK;
+  if (!status) return put_aside(status);
+  return sealed_page_count_ != 0 ? sealed() : SQLITE_OK;
+}
+
+int Connection::put_aside(const Status& status) {
+  if (status) return SQLITE_OK;
+  return fail(status.code() == Code::kFull ? SQLITE_FULL : SQLITE_IOERR_WRITE, status.sentence());
 }
 
 // --- PRAGMA wal_checkpoint and sqlite3_wal_checkpoint_v2 ---

@@ -12,6 +12,17 @@ CommitMark mark_of(const CheckpointRecord& record, uint64_t sequence) {
   return {sequence, record.index, record.term, record.page_count, record.checksum};
 }
 
+// Of the file at `record`, by a checkpoint at `next`.
+uint64_t replaced_bytes(const CheckpointRecord& record, const CommitMark& next,
+                        const std::vector<PageImage>& pages) {
+  const auto new_pages =
+      std::upper_bound(pages.begin(), pages.end(), record.page_count,
+                       [](uint32_t count, const PageImage& page) { return count < page.number; });
+  uint64_t replaced = static_cast<uint64_t>(new_pages - pages.begin());
+  if (record.page_count > next.page_count) replaced += record.page_count - next.page_count;
+  return replaced * record.page_size;
+}
+
 }  // namespace
 
 Database::Database(std::string name, std::unique_ptr<DatabaseFile> file)
@@ -100,9 +111,9 @@ CommittedView Database::committed_changes(std::vector<PageImage>& changes) {
   return view();
 }
 
-SharedPage Database::frame(uint64_t sequence) {
+PageImage Database::frame(uint64_t sequence) {
   std::lock_guard lock(mutex_);
-  return wal_.holds(sequence) ? wal_.frame(sequence).bytes : nullptr;
+  return wal_.holds(sequence) ? wal_.frame(sequence) : PageImage();
 }
 
 bool Database::page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out) {
@@ -116,12 +127,13 @@ bool Database::page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& o
 
 Result<SharedPage> Database::newest_page(uint32_t page_number) {
   PinnedVersion version;
+  MemoryWal::Found found;
   {
     std::lock_guard lock(mutex_);
-    MemoryWal::Found found = wal_.find(page_number);
-    if (found.place != MemoryWal::Place::kFile) return found.page;
+    found = wal_.find(page_number);
     version = versions_.current();
   }
+  if (found.place != MemoryWal::Place::kFile) return found.page.load();
   auto page = std::make_shared<Bytes>(version->record().page_size);
   // The version cannot be overtaken by two checkpoints meanwhile: the page has no frame, so none overwrites
   // it but one that also cuts the database below it, and whoever asks holds the write turn or is the applier.
@@ -226,20 +238,17 @@ Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
     older_pinned = std::any_of(readers_.begin(), readers_.end(), [&](const Reader* reader) {
       return reader->active && reader->sequence < target.sequence;
     });
-    if (older_pinned && versions_.kept_bytes() > kKeptLimit) {
+    pages = wal_.changes_until(target);
+    if (older_pinned &&
+        std::max(versions_.kept_bytes(), replaced_bytes(record, target, pages)) > kKeptLimit) {
       return Status(Code::kBusy, "the checkpoint of " + name_ +
                                      " waits for a read transaction of this process that began " +
                                      "long ago and needs the old pages: end it");
     }
-    pages = wal_.changes_until(target);
     checkpoint_target_ = target.sequence;
   }
   Result<CheckpointCost> cost = CheckpointCost{};
   try {
-    auto zeros = std::make_shared<Bytes>(record.page_size);
-    for (PageImage& page : pages) {
-      if (page.bytes == nullptr) page.bytes = zeros;
-    }
     record.page_count = target.page_count;
     record.index = target.index;
     record.term = target.term;

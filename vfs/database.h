@@ -60,11 +60,10 @@ class Database {
   PinnedVersion begin_file_read(Reader& reader, uint64_t& index, uint64_t& term);
   void end_file_read(Reader& reader);
   CommittedView committed();
-  // The same, and what it has above the file: the pages that differ from the file's, ascending; null bytes stand
-  // for zeros.
+  // The same, and what it has above the file: the pages that differ from the file's, ascending.
   CommittedView committed_changes(std::vector<PageImage>& changes);
-  // A frame that a held snapshot covers; null if the whole copy was replaced meanwhile.
-  SharedPage frame(uint64_t sequence);
+  // A frame that a held snapshot covers; of page 0 if the whole copy was replaced meanwhile.
+  PageImage frame(uint64_t sequence);
   // The page numbers of the frames after `from` up to `to`. False if the whole copy was replaced meanwhile.
   bool page_numbers(uint64_t from, uint64_t to, std::vector<uint32_t>& out);
   // A page as of `version` of the file.
@@ -111,7 +110,8 @@ class Database {
   void release_frames();                      // call with mutex_ held
   [[nodiscard]] bool is_all_in_file() const;  // what is published; call with mutex_ held
 
-  // Old pages that readers of before a checkpoint need may take this much memory; above it checkpoints wait.
+  // Old pages that readers of before a checkpoint need may take this much memory; a checkpoint that finds more, or
+  // needs more itself, waits for them to end.
   static constexpr uint64_t kKeptLimit = 64 << 20;
 
   const std::string name_;

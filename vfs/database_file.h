@@ -96,7 +96,8 @@ class DatabaseFile {
   // What is read next comes from the disk, as far as the system does this favour. Any thread.
   void forget_cached();
 
-  // Moves the file to `next` (same id and name). `pages`: ascending, canonical, none above next.page_count.
+  // Moves the file to `next` (same id and name). `pages`: ascending, canonical, none above next.page_count; read
+  // one by one, where they are in a spill file.
   // Pages in range that are neither in `pages` nor in the present file become zeros. kBusy if stock readers
   // still hold the file at `deadline`, with a sentence that says who if known; nothing has changed then.
   Result<CheckpointCost> checkpoint(const CheckpointRecord& next, const std::vector<PageImage>& pages,

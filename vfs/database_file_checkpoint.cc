@@ -55,15 +55,14 @@ Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next,
   for (const PageImage& page : pages) {
     if (page.number == lock_page) continue;
     changed.numbers.push_back(page.number);
-    changed.sums_after.set(page.number, codec::page_hash(page.number, *page.bytes));
+    changed.sums_after.set(page.number, page.hash());
   }
   // Asked for in order, so the search goes on where it stopped.
   auto position = pages.begin();
   changed.source = [&pages, position](uint32_t number, std::span<uint8_t> out) mutable {
     if (position == pages.end() || position->number > number) position = pages.begin();
     while (position->number != number) ++position;
-    std::memcpy(out.data(), position->bytes->data(), out.size());
-    return Status::ok();
+    return position->read(out);
   };
   return state.move_to(next, std::move(changed), deadline);
 }
@@ -101,8 +100,8 @@ Status DatabaseFile::State::check_pages(const CheckpointRecord& next,
                                         const std::vector<PageImage>& pages) const {
   uint32_t last = 0;
   for (const PageImage& page : pages) {
-    if (page.number <= last || page.number > next.page_count || !page.bytes ||
-        page.bytes->size() != next.page_size) {
+    if (page.number <= last || page.number > next.page_count ||
+        (!page.is_zeros() && page.size() != next.page_size)) {
       return {Code::kInvalid, "page " + std::to_string(page.number) + " of a checkpoint of " + path + " to " +
                                   std::to_string(next.page_count) +
                                   " pages is out of order, out of range or not " +

@@ -5,6 +5,7 @@
 #include "codec/command.h"
 #include "vfs/change_codec.h"
 #include "vfs/snapshot.h"
+#include "vfs/spill_file.h"
 
 namespace dqlite::vfs {
 namespace {
@@ -16,6 +17,7 @@ constexpr int kCreateAttempts = 60;
 
 Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(Files& files, NodePaths paths) {
   std::unique_ptr<DatabaseSet> set(new DatabaseSet(files, std::move(paths)));
+  if (Status status = SpillFile::sweep(files, set->paths_.node_directory); !status) return status;
   Result<std::vector<uint64_t>> ids = DatabaseFile::list(files, set->paths_.node_directory);
   if (!ids) return ids.status();
   for (uint64_t id : *ids) {

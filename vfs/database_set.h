@@ -20,6 +20,7 @@
 #include "vfs/database.h"
 #include "vfs/repairer.h"
 #include "vfs/replicator.h"
+#include "vfs/transaction_limits.h"
 #include "vfs/verifier.h"
 
 namespace dqlite::vfs {
@@ -64,6 +65,7 @@ class DatabaseSet {
   [[nodiscard]] Repairer& repairer() { return repairer_; }
   [[nodiscard]] const NodePaths& paths() const { return paths_; }
   [[nodiscard]] Files& files() { return files_; }
+  [[nodiscard]] TransactionLimits& limits() { return limits_; }
 
   // --- connections ---
   // The database of that name; opened as a file without a record if it is not known yet. kNotFound if the
@@ -131,6 +133,7 @@ class DatabaseSet {
 
   Files& files_;
   const NodePaths paths_;
+  TransactionLimits limits_;
   Replicator* replicator_ = nullptr;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Checkpointer> checkpointer_;

@@ -68,6 +68,7 @@ Status FileVersions::keep_in_memory(const CheckpointRecord& next, const std::vec
   std::unordered_map<uint32_t, SharedPage> old_pages;
   const CheckpointRecord& present = file_->record();
   Status kept = for_each_replaced(present, next, pages, [&](uint32_t number) -> Status {
+    if (number > present.page_count) return Status::ok();  // nobody reads it as of before
     auto page = std::make_shared<Bytes>(present.page_size);
     Status status = file_->read(number, *page);
     if (status) old_pages[number] = std::move(page);

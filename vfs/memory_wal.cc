@@ -1,7 +1,7 @@
 #include "vfs/memory_wal.h"
 
 #include <algorithm>
-#include <map>
+#include <utility>
 
 namespace dqlite::vfs {
 
@@ -20,7 +20,7 @@ void MemoryWal::append(const std::vector<PageImage>& frames, CommitMark mark) {
     bool above_end = image.number > mark.page_count;
     if (!above_end) newest_frame_[image.number] = sequence;
     frames_.push_back({image, above_end});
-    frame_bytes_ += image.bytes->size();
+    frame_bytes_ += image.size();
   }
   mark.sequence = first_ + frames_.size() - 1;
   if (mark.page_count < newest().page_count) shrinks_.push_back(mark);
@@ -41,37 +41,42 @@ bool MemoryWal::cut_off(uint32_t page_number, uint64_t sequence, uint64_t until)
 }
 
 MemoryWal::Found MemoryWal::find(uint32_t page_number) const {
-  if (page_number == 0 || page_number > newest().page_count) return {Place::kNone, nullptr};
+  if (page_number == 0 || page_number > newest().page_count) return {Place::kNone, {}};
   auto entry = newest_frame_.find(page_number);
   uint64_t sequence = entry == newest_frame_.end() ? 0 : entry->second;
   if (sequence > checkpointed()) {
-    if (cut_off(page_number, sequence, newest().sequence)) return {Place::kZeros, nullptr};
-    return {Place::kFrame, frame(sequence).bytes};
+    if (cut_off(page_number, sequence, newest().sequence)) return {Place::kZeros, {}};
+    return {Place::kFrame, frame(sequence)};
   }
   bool in_file = page_number <= marks_.front().page_count;
-  if (!in_file || cut_off(page_number, checkpointed(), newest().sequence)) return {Place::kZeros, nullptr};
-  return {Place::kFile, nullptr};
+  if (!in_file || cut_off(page_number, checkpointed(), newest().sequence)) return {Place::kZeros, {}};
+  return {Place::kFile, {}};
 }
 
 std::vector<PageImage> MemoryWal::changes_until(const CommitMark& mark) const {
-  std::map<uint32_t, SharedPage> pages;
+  // The page, and its newest frame; 0: zeros.
+  std::vector<std::pair<uint32_t, uint64_t>> newest;
   for (uint64_t sequence = checkpointed() + 1; sequence <= mark.sequence; sequence++) {
     const auto& [image, above_end] = frames_[sequence - first_];
-    if (above_end || image.number > mark.page_count) continue;
-    pages[image.number] = cut_off(image.number, sequence, mark.sequence) ? nullptr : image.bytes;
+    if (!above_end && image.number <= mark.page_count) newest.emplace_back(image.number, sequence);
   }
-  // Pages of the file that were cut off and came back without being written.
+  // Pages of the file that were cut off and came back, written or not.
   uint32_t smallest = UINT32_MAX;
   for (const CommitMark& shrink : shrinks_) {
     if (shrink.sequence <= mark.sequence) smallest = std::min(smallest, shrink.page_count);
   }
-  uint32_t end = std::min(marks_.front().page_count, mark.page_count);
-  for (uint64_t number = static_cast<uint64_t>(smallest) + 1; number <= end; number++) {
-    pages.try_emplace(static_cast<uint32_t>(number), nullptr);
+  const uint32_t end = std::min(marks_.front().page_count, mark.page_count);
+  for (uint64_t number = uint64_t{smallest} + 1; number <= end; number++) {
+    newest.emplace_back(static_cast<uint32_t>(number), 0);
   }
+  std::sort(newest.begin(), newest.end());
   std::vector<PageImage> changes;
-  changes.reserve(pages.size());
-  for (auto& [number, bytes] : pages) changes.push_back({number, std::move(bytes)});
+  for (size_t i = 0; i < newest.size(); i++) {
+    const auto [number, sequence] = newest[i];
+    if (i + 1 < newest.size() && newest[i + 1].first == number) continue;
+    const bool is_zeros = sequence == 0 || cut_off(number, sequence, mark.sequence);
+    changes.push_back(is_zeros ? PageImage(number, nullptr) : frame(sequence));
+  }
   return changes;
 }
 
@@ -88,7 +93,7 @@ void MemoryWal::release(uint64_t sequence) {
     const PageImage& image = frames_.front().image;
     auto entry = newest_frame_.find(image.number);
     if (entry != newest_frame_.end() && entry->second == first_) newest_frame_.erase(entry);
-    frame_bytes_ -= image.bytes->size();
+    frame_bytes_ -= image.size();
     frames_.pop_front();
     first_++;
   }

@@ -1,4 +1,5 @@
-// The committed frames of one database that are newer than its file: SQLite's WAL, in memory.
+// The committed frames of one database that are newer than its file: SQLite's WAL, in memory, but for the pages of
+// large transactions, which are in spill files (vfs/page.h).
 //
 // Frames are numbered by a sequence that only grows in the life of the process; a connection's own frame
 // numbers are this sequence less an offset of its own. What a page is at the newest commit is defined here,
@@ -35,7 +36,7 @@ class MemoryWal {
   };
   struct Found {
     Place place = Place::kNone;
-    SharedPage page;
+    PageImage page;
   };
 
   // Empty, behind a checkpoint: `base` is the file's state and its sequence the frames the file holds.
@@ -51,10 +52,11 @@ class MemoryWal {
   // Frames at or below are in the file.
   [[nodiscard]] uint64_t checkpointed() const { return marks_.front().sequence; }
   [[nodiscard]] uint64_t frame_count() const { return newest().sequence - checkpointed(); }
+  // In memory and in spill files.
   [[nodiscard]] uint64_t size_bytes() const { return frame_bytes_; }
   // Of the frames that no checkpoint has moved to the file yet.
   [[nodiscard]] uint64_t pending_bytes() const {
-    return frames_.empty() ? 0 : frame_count() * frames_.back().image.bytes->size();
+    return frames_.empty() ? 0 : frame_count() * frames_.back().image.size();
   }
 
   // False for frames that were released, or went with a `reset`.
@@ -64,8 +66,7 @@ class MemoryWal {
   [[nodiscard]] const PageImage& frame(uint64_t sequence) const { return frames_[sequence - first_].image; }
   // A page at the newest commit.
   [[nodiscard]] Found find(uint32_t page_number) const;
-  // What a checkpoint at `mark` writes: pages that differ from the file's, ascending; null bytes stand for
-  // zeros.
+  // What a checkpoint at `mark` writes: pages that differ from the file's, ascending; their content is not read.
   [[nodiscard]] std::vector<PageImage> changes_until(const CommitMark& mark) const;
 
   // The file is now at `mark`. Frames stay readable until `release`.

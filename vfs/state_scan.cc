@@ -42,14 +42,15 @@ Status StateScan::run(const std::function<Status()>& pause) {
 }
 
 Status StateScan::visit_changes(const std::function<Status()>& pause) {
-  const Bytes zeros(page_size_);
+  Bytes page(page_size_);
   const uint32_t lock_page = page_size_ == 0 ? 0 : lock_byte_page(page_size_);
   for (PageImage& image : changes_) {
     if (image.number == lock_page) continue;
     if (Status status = maybe_pause(pause); !status) return status;
-    const ByteView page = image.bytes == nullptr ? ByteView(zeros) : ByteView(*image.bytes);
+    // A frame that is lost is no page that another member could give back: the scan ends.
+    if (Status status = image.read(page); !status) return status;
     if (Status status = visit(image.number, page, Status::ok()); !status) return status;
-    image.bytes.reset();
+    image = {};
     if (Status status = visit_queued(pause); !status) return status;
   }
   changes_.clear();

@@ -1,6 +1,6 @@
 // One committed state of a database, page by page, while commits and checkpoints go on.
 //
-// What the state has above the file is taken from the memory WAL at the beginning; the rest is read from the
+// What the state has above the file is found in the memory WAL at the beginning; the rest is read from the
 // file in order. A checkpoint that is about to overwrite a page which was not read yet hands it over first
 // (PageKeeper): it puts a copy into a queue, which the scan visits before it reads on. So nobody waits for anybody,
 // however long a visit takes: if the queue is full, the scan fails. Beside it and what the memory WAL holds anyway

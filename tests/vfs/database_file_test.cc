@@ -153,7 +153,6 @@ TEST(DatabaseFile, a_checkpoint_that_makes_no_sense_is_invalid_and_changes_nothi
   try_it(record_of(next, 20), pages);
   try_it(record_of(next, 20), {shared_page(5, next.pages[1])});
   try_it(record_of(next, 20), {shared_page(1, Bytes(100))});
-  try_it(record_of(next, 20), {PageImage{1, nullptr}});
   CHECK_TRUE(*disk.look(kPath) == file_of(base, 10));
   check_content(base);
 }

@@ -91,6 +91,7 @@ TEST_GROUP(Differential) {
   TemporaryDirectory directory;
   TemporaryDirectory elsewhere;
   TemporaryDirectory plain;
+  TransactionLimits limits;
 
   void compare(Sql & left, Sql & right, const std::string& where) {
     std::string ours = dump(left);
@@ -101,7 +102,7 @@ TEST_GROUP(Differential) {
 
   void run_script(uint64_t seed, int statements) {
     std::string name = "seed " + std::to_string(seed);
-    auto node = std::make_unique<TestNode>(directory.path());
+    auto node = std::make_unique<TestNode>(directory.path(), std::vector<LogEntry>(), limits);
     auto ours = std::make_unique<Sql>(*node);
     Sql stock("file:" + plain.path() + "/app.db");
     stock.run("PRAGMA synchronous = OFF");
@@ -137,7 +138,7 @@ TEST_GROUP(Differential) {
     Sql reopened("file:" + directory.path() + "/app.db");
     compare(reopened, stock, "in the file after " + name);
     // A follower decodes what the leader encoded.
-    TestNode follower(elsewhere.path(), log);
+    TestNode follower(elsewhere.path(), log, limits);
     follower.checkpoint();
     CHECK_TRUE(file_content(directory.path() + "/app.db") == file_content(elsewhere.path() + "/app.db"));
   }
@@ -166,6 +167,15 @@ TEST(Differential, V_D3_a_random_script_gives_what_stock_gives_7) {
 }
 TEST(Differential, V_D3_a_random_script_gives_what_stock_gives_8) {
   run_script(8, 120);
+}
+
+TEST(Differential, B13_a_random_script_gives_what_stock_gives_with_hardly_any_memory_1) {
+  limits.memory_bytes = 5000;
+  run_script(11, 120);
+}
+TEST(Differential, B13_a_random_script_gives_what_stock_gives_with_hardly_any_memory_2) {
+  limits.memory_bytes = 0;
+  run_script(12, 120);
 }
 
 TEST(Differential, V_D3_savepoints_spills_and_rewritten_checksums_end_in_the_same_rows) {

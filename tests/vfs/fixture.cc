@@ -33,7 +33,8 @@ void fetch_api() {
 
 }  // namespace
 
-TestNode::TestNode(std::string directory, std::vector<LogEntry> log, Files& files)
+TestNode::TestNode(std::string directory, std::vector<LogEntry> log, const TransactionLimits& limits,
+                   Files& files)
     : directory_(std::move(directory)) {
   TestProvider::instance();
   std::string node_directory = directory_ + "/dqlite-node";
@@ -41,6 +42,7 @@ TestNode::TestNode(std::string directory, std::vector<LogEntry> log, Files& file
   Result<std::unique_ptr<DatabaseSet>> databases = DatabaseSet::open(files, {directory_, node_directory});
   if (!databases) FAIL(databases.status().sentence().c_str());
   databases_ = std::move(*databases);
+  databases_->limits() = limits;
   replicator_ = std::make_unique<FakeReplicator>(*databases_, std::move(log));
   databases_->begin_reading();
   TestProvider::instance().add(this);

@@ -17,7 +17,8 @@ namespace dqlite::vfs::test {
 // One node: a directory, its databases and a fake cluster.
 class TestNode {
  public:
-  explicit TestNode(std::string directory, std::vector<LogEntry> log = {}, Files& files = posix_files());
+  explicit TestNode(std::string directory, std::vector<LogEntry> log = {},
+                    const TransactionLimits& limits = {}, Files& files = posix_files());
   ~TestNode();
 
   [[nodiscard]] DatabaseSet& databases() { return *databases_; }

@@ -80,7 +80,7 @@ TEST_GROUP(MemoryWal) {
       MemoryWal::Found found = wal.find(number);
       switch (found.place) {
         case MemoryWal::Place::kFrame:
-          CHECK_TRUE(found.page != nullptr && equal(found.page, now[number - 1]));
+          CHECK_TRUE(found.page.bytes != nullptr && equal(found.page.bytes, now[number - 1]));
           break;
         case MemoryWal::Place::kZeros:
           CHECK_TRUE(now[number - 1] == nullptr);
