@@ -6,12 +6,6 @@
 #include "codec/command.h"
 
 namespace dqlite::vfs {
-namespace {
-
-// One message must be able to carry an entry; the log and the network have the same limit.
-constexpr size_t kEntryLimit = 256 << 20;
-
-}  // namespace
 
 uint64_t Committer::next_proposal_id() {
   static std::atomic<uint64_t> next{1};
@@ -19,56 +13,42 @@ uint64_t Committer::next_proposal_id() {
 }
 
 Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64_t term, Deadline deadline) {
-  auto pending = std::make_shared<Pending>();
   Status status = create_missing(parts, term, deadline);
-  codec::Transaction transaction;
-  std::vector<EncodedChange> encoded(parts.size());
+  if (status) status = check_page_sizes(parts);
   std::sort(parts.begin(), parts.end(),
             [](const CommitPart& a, const CommitPart& b) { return a.base.database < b.base.database; });
-  ReplicatedProposal proposal;
-  proposal.term = term;
-  for (size_t i = 0; i < parts.size() && status; i++) {
-    const CommitPart& part = parts[i];
-    if (part.frames.front().size() != part.base.page_size) {
-      status = {Code::kNotCommitted, part.database->name() + " has pages of " +
-                                         std::to_string(part.base.page_size) +
-                                         " bytes: open the connection again"};
-      break;
-    }
-    Result<EncodedChange> result = encode_change(*part.database, part.base, part.frames, part.page_count);
-    if (!result) {
-      status = result.status();
-      break;
-    }
-    encoded[i] = std::move(*result);
-    transaction.changes.push_back(encoded[i].change);
-    pending->marks.push_back({0, 0, 0, part.page_count, encoded[i].change.checksum_after});
-    proposal.bases.push_back({part.base.database, part.base.mark.index, part.base.mark.term});
-  }
-  if (status) {
-    proposal.payload = std::make_shared<const Bytes>(codec::encode(codec::Command(std::move(transaction))));
-    if (proposal.payload->size() > kEntryLimit) {
-      status = {Code::kFull, "the transaction takes " + std::to_string(proposal.payload->size() >> 20) +
-                                 " MB in the log, and the limit is " + std::to_string(kEntryLimit >> 20) +
-                                 " MB: split it into smaller ones"};
-    }
-  }
   // No allocation may fail once the entry is committed: COMMIT would tell of an error.
   After after;
   for (const CommitPart& part : parts) after[part.database] = {};
+  auto pending = std::make_shared<Pending>();
   // From here on the turns belong to the pending commit, so that `give_back` is the one way out.
   for (const CommitPart& part : parts) part.database->turn().hand_over(part.holder, pending.get());
   pending->parts = std::move(parts);
-  if (!status) {
+  try {
+    if (status) status = commit_changes(pending, term, deadline);
+  } catch (...) {
     give_back(*pending);
+    throw;
+  }
+  if (!status) {
+    // A transaction whose fate is open keeps them until that is known.
+    if (status.code() != Code::kUnknown) give_back(*pending);
     return status;
   }
-  status = propose_and_wait(pending, std::move(proposal), deadline);
-  if (!status) return status;
   for (size_t i = 0; i < pending->parts.size(); i++) {
     after.find(pending->parts[i].database)->second = pending->marks[i];
   }
   return after;
+}
+
+Status Committer::check_page_sizes(const std::vector<CommitPart>& parts) {
+  for (const CommitPart& part : parts) {
+    if (part.frames.front().size() == part.base.page_size) continue;
+    return {Code::kNotCommitted, part.database->name() + " has pages of " +
+                                     std::to_string(part.base.page_size) +
+                                     " bytes: open the connection again"};
+  }
+  return Status::ok();
 }
 
 Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, Deadline deadline) {
@@ -76,6 +56,7 @@ Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, 
     if (part.base.database != 0) continue;
     uint32_t page_size = static_cast<uint32_t>(part.frames.front().size());
     ReplicatedProposal proposal;
+    proposal.id = next_proposal_id();
     proposal.term = term;
     proposal.payload = std::make_shared<const Bytes>(
         codec::encode(codec::Command(codec::CreateDatabase{part.database->name(), page_size})));
@@ -93,15 +74,9 @@ Status Committer::create_missing(std::vector<CommitPart>& parts, uint64_t term, 
   return Status::ok();
 }
 
-Status Committer::propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline) {
-  uint64_t id = next_proposal_id();
-  proposal.id = id;
-  Status unknown;  // made now: once it is proposed, running out of memory must not look like a refusal
+void Committer::propose(const Handle& pending, ReplicatedProposal proposal) {
+  const uint64_t id = proposal.id;
   try {
-    unknown = {
-        Code::kUnknown,
-        "the transaction was proposed, but no majority confirmed it in time: it may still be committed. "
-        "Look on the leader within BEGIN IMMEDIATE before you repeat it"};
     {
       std::lock_guard lock(mutex_);
       pending_[id] = pending;
@@ -109,16 +84,10 @@ Status Committer::propose_and_wait(const Handle& pending, ReplicatedProposal pro
     replicator_.propose(std::move(proposal));
   } catch (...) {
     // Out of memory before the consensus took it.
-    {
-      std::lock_guard lock(mutex_);
-      pending_.erase(id);
-    }
-    give_back(*pending);
+    std::lock_guard lock(mutex_);
+    pending_.erase(id);
     throw;
   }
-  std::unique_lock lock(mutex_);
-  if (pending->signal.wait_until(lock, deadline, [&] { return pending->done; })) return pending->status;
-  return unknown;
 }
 
 Result<bool> Committer::settle(uint64_t id, uint64_t index, uint64_t term) {
@@ -146,6 +115,7 @@ Result<bool> Committer::settle(uint64_t id, uint64_t index, uint64_t term) {
   give_back(*pending);
   lock.lock();
   pending_.erase(id);
+  sets_.erase(pending->closed_set);
   pending->done = true;
   lock.unlock();
   pending->signal.notify_all();  // without the mutex, which the thread that wakes takes first
@@ -158,6 +128,7 @@ void Committer::settled_elsewhere(uint64_t id) {
   if (found == pending_.end()) return;
   Handle pending = found->second;
   pending_.erase(found);
+  if (pending->aborted_set != 0) sets_.erase(pending->aborted_set);
   finish(pending, Status::ok());
 }
 
@@ -172,12 +143,18 @@ void Committer::drop(uint64_t id, const Status& reason) {
   lock.lock();
   // A snapshot may have replaced the state before the entry's fate was known here: then nobody may be told
   // that the transaction certainly had no effect.
-  const bool unknown = reason.code() == Code::kUnknown;
+  finish(pending, fate(*pending, reason.code() == Code::kUnknown, reason));
+  lock.unlock();
+  if (pending->closed_set != 0) give_up(pending->closed_set);
+}
+
+Status Committer::fate(const Pending& pending, bool unknown, const Status& reason) {
+  if (unknown && !pending.is_of_set) {
+    return {Code::kUnknown, "the outcome of the transaction is unknown: " + reason.sentence()};
+  }
   const bool full = reason.code() == Code::kFull;
-  finish(pending,
-         {unknown || full ? reason.code() : Code::kNotCommitted,
-          (unknown ? "the outcome of the transaction is unknown: " : "the transaction was not committed: ") +
-              reason.sentence()});
+  return {full ? Code::kFull : Code::kNotCommitted,
+          "the transaction was not committed: " + reason.sentence()};
 }
 
 void Committer::drop_all(const Status& reason) {
@@ -189,7 +166,7 @@ void Committer::drop_all(const Status& reason) {
   for (auto& [id, pending] : all) {
     give_back(*pending);
     std::lock_guard lock(mutex_);
-    finish(pending, {Code::kUnknown, "the outcome of the transaction is unknown: " + reason.sentence()});
+    finish(pending, fate(*pending, true, reason));
   }
 }
 
@@ -198,6 +175,8 @@ void Committer::give_back(const Pending& pending) {
 }
 
 void Committer::finish(const Handle& pending, Status status) {
+  const auto set = sets_.find(pending->aborted_set);
+  if (set != sets_.end()) set->second.aborting = false;
   pending->done = true;
   pending->status = std::move(status);
   pending->signal.notify_all();

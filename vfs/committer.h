@@ -7,6 +7,12 @@
 // taken until the entry is committed or overwritten; nobody builds on what may vanish. (A speculative tip
 // would pass the turn on at the proposal instead.)
 //
+// A transaction that is too large for one entry goes out in parts, a few at a time, each of which must be applied here
+// before a later one is proposed; the last entry closes their set and is the commit, so that only its fate can be
+// unknown [B13]. Nothing of it is proposed before SQLite's decision to commit. If a part fails, an abort ends the set;
+// one that is refused is tried again with every entry that is applied, and the first entry of a higher term does the
+// same.
+//
 // `mutex_` guards the table of pending commits; it is taken before a database's mutex, never the other way
 // round.
 #pragma once
@@ -20,6 +26,7 @@
 #include "vfs/change_codec.h"
 #include "vfs/database.h"
 #include "vfs/replicator.h"
+#include "vfs/transaction_limits.h"
 
 namespace dqlite::vfs {
 
@@ -34,7 +41,8 @@ struct CommitPart {
 
 class Committer {
  public:
-  explicit Committer(Replicator& replicator) : replicator_(replicator) {}
+  explicit Committer(Replicator& replicator, const TransactionLimits& limits = {})
+      : replicator_(replicator), limits_(limits) {}
 
   // Unique in this process, also among several nodes of it.
   static uint64_t next_proposal_id();
@@ -42,8 +50,8 @@ class Committer {
   // The state of each database right after the transaction.
   using After = std::map<Database*, CommitMark>;
 
-  // Codes of a failure: kNotCommitted (certainly without effect), kUnknown (may or may not be committed),
-  // kFull, or what kept the pages from being read. Whatever the outcome, the turns of all parts are no longer
+  // Codes of a failure: kNotCommitted (certainly without effect), kUnknown (may or may not be committed), or what
+  // kept the pages from being read. With parts the time until `deadline` counts from the last progress. Whatever the outcome, the turns of all parts are no longer
   // the holders' own.
   Result<After> commit(std::vector<CommitPart> parts, uint64_t term, Deadline deadline);
 
@@ -57,25 +65,48 @@ class Committer {
   // Certainly without effect, unless `reason` is kUnknown.
   void drop(uint64_t id, const Status& reason);
   void drop_all(const Status& reason);
+  // Sets of this node that were given up and are still open are aborted again. `write_term`: of this node, or 0.
+  void retry_aborts(uint64_t write_term);
 
  private:
   struct Pending {
-    std::vector<CommitPart> parts;  // empty for a CREATE
+    std::vector<CommitPart> parts;  // empty for a CREATE, for pages of a set and for an abort
     std::vector<CommitMark> marks;  // of each part; index and term are filled in at `settle`
+    bool is_of_set = false;         // of one that is not closed: without effect, whatever becomes of it
+    uint64_t aborted_set = 0;
+    uint64_t closed_set = 0;
     bool done = false;
     Status status;
     std::condition_variable signal;
   };
   using Handle = std::shared_ptr<Pending>;
 
+  // Of this node's own, until it is closed or has ended.
+  struct OpenSet {
+    uint64_t term = 0;
+    bool given_up = false;
+    bool aborting = false;  // an abort was proposed, and its fate is open
+  };
+  class PartSender;
+
   Status create_missing(std::vector<CommitPart>& parts, uint64_t term, Deadline deadline);
-  Status propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline);
+  static Status check_page_sizes(const std::vector<CommitPart>& parts);
+  Status commit_changes(const Handle& pending, uint64_t term, Deadline deadline);
+  void propose(const Handle& pending, ReplicatedProposal proposal);  // its id is set
+  // `sender`: of the parts that the proposal closes.
+  Status propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline,
+                          PartSender* sender = nullptr);
+  void give_up(uint64_t set);
+  void propose_abort(uint64_t set, uint64_t term);
   void give_back(const Pending& pending);
+  static Status fate(const Pending& pending, bool unknown, const Status& reason);
   void finish(const Handle& pending, Status status);  // call with mutex_ held
 
   Replicator& replicator_;
-  std::mutex mutex_;  // guards pending_ and every Pending in it
+  const TransactionLimits limits_;
+  std::mutex mutex_;  // guards pending_ and every Pending in it, and sets_
   std::map<uint64_t, Handle> pending_;
+  std::map<uint64_t, OpenSet> sets_;
 };
 
 }  // namespace dqlite::vfs

@@ -37,7 +37,7 @@ Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(Files& files, NodePaths p
 
 void DatabaseSet::attach(Replicator& replicator) {
   replicator_ = &replicator;
-  committer_ = std::make_unique<Committer>(replicator);
+  committer_ = std::make_unique<Committer>(replicator, limits_);
   for (Database* database : databases()) watch_rot(*database);
   checkpointer_ = std::make_unique<Checkpointer>(*this, replicator);
 }
@@ -113,10 +113,12 @@ bool DatabaseSet::has_data() {
 
 Status DatabaseSet::apply(uint64_t index, uint64_t term, ByteView payload,
                           std::optional<uint64_t> own_proposal) {
+  stage_.enter_term(term);
   if (own_proposal) {
     Result<bool> settled = committer_->settle(*own_proposal, index, term);
     if (!settled) return settled.status();
     if (*settled) {
+      if (!stage_.empty()) end_sets(*own_proposal, payload);
       note_published();
       return Status::ok();
     }
@@ -130,6 +132,10 @@ Status DatabaseSet::apply(uint64_t index, uint64_t term, ByteView payload,
     status = apply_transaction(index, term, *transaction);
   } else if (std::holds_alternative<codec::Checkpoint>(*command)) {
     checkpointer_->request(index);
+  } else if (const auto* part = std::get_if<codec::TransactionPart>(&*command)) {
+    status = apply_part(index, term, *part, own_proposal.has_value());
+  } else if (const auto* abort = std::get_if<codec::TransactionAbort>(&*command)) {
+    stage_.end(abort->set);
   }
   if (status && own_proposal) committer_->settled_elsewhere(*own_proposal);
   return status;
@@ -174,13 +180,37 @@ Status DatabaseSet::apply_transaction(uint64_t index, uint64_t term, const codec
                                   std::to_string(change.database) + ", which this node does not have"};
     }
     if (index <= database->committed().mark.index) continue;  // in the file already [A5]
-    Result<DecodedChange> result = decode_change(*database, change, index, term);
+    Result<DecodedChange> result = command.set != 0 ? stage_.close(*database, command, change, index, term)
+                                                    : decode_change(*database, change, index, term);
     if (!result) return result.status();
     decoded.push_back({database, std::move(*result)});
   }
   for (Decoded& part : decoded) part.database->publish(part.change.frames, part.change.mark);
+  stage_.end(command.set);
+  for (const codec::DatabaseChange& change : command.changes) stage_.end_sets_of(change.database);
   note_published();
   return Status::ok();
+}
+
+Status DatabaseSet::apply_part(uint64_t index, uint64_t term, const codec::TransactionPart& command,
+                               bool is_own) {
+  Database* database = find_id(command.change.database);
+  if (database == nullptr) {
+    return {Code::kCorrupt, "entry " + std::to_string(index) + " has pages of database " +
+                                std::to_string(command.change.database) + ", which this node does not have"};
+  }
+  const bool is_in_file = index <= database->committed().mark.index;
+  return stage_.add(command, index, term, applied_point(), is_own || is_in_file ? nullptr : database);
+}
+
+// After a transaction of this node's own: its own set, and those of others that it makes impossible.
+void DatabaseSet::end_sets(uint64_t own_proposal, ByteView payload) {
+  stage_.end(own_proposal);
+  Result<codec::Command> command = codec::decode(payload);
+  if (!command) return;
+  if (const auto* transaction = std::get_if<codec::Transaction>(&*command)) {
+    for (const codec::DatabaseChange& change : transaction->changes) stage_.end_sets_of(change.database);
+  }
 }
 
 void DatabaseSet::note_published() {
@@ -202,6 +232,8 @@ uint64_t DatabaseSet::checkpoint_space() {
 }
 
 void DatabaseSet::applied(uint64_t index, uint64_t term) {
+  stage_.enter_term(term);
+  if (!stage_.empty()) committer_->retry_aborts(write_term());
   std::lock_guard lock(mutex_);
   applied_ = {index, term};
 }
@@ -226,8 +258,15 @@ DatabaseSet::Point DatabaseSet::applied_point() {
   return applied_;
 }
 
+// In this order: a set that is open at `applied` and closed when asked for has left frames that no file has yet.
+DatabaseSet::Point DatabaseSet::settled_point() {
+  const Point applied = applied_point();
+  const std::optional<LogPoint> floor = stage_.floor();
+  return floor && floor->index < applied.index ? *floor : applied;
+}
+
 DatabaseSet::Point DatabaseSet::durable_point() {
-  Point applied = applied_point();
+  Point applied = settled_point();
   Point point = applied;
   for (Database* database : databases()) {
     if (database->id() == 0) continue;
@@ -250,6 +289,7 @@ DatabaseSet::Point DatabaseSet::newest_checkpoint() {
 }
 
 Result<bool> DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
+  stage_.clear();  // the log goes on behind the snapshot, before the first part of any open set
   Database* database = find_id(record.database);
   if (database == nullptr) {
     // Nothing of it is here yet; an adopted file's content is as old as its CREATE.

@@ -18,6 +18,7 @@
 #include "vfs/checkpointer.h"
 #include "vfs/committer.h"
 #include "vfs/database.h"
+#include "vfs/part_stage.h"
 #include "vfs/repairer.h"
 #include "vfs/replicator.h"
 #include "vfs/transaction_limits.h"
@@ -105,14 +106,14 @@ class DatabaseSet {
   // Entries at or below are published here and durable on this node: how far a checkpoint may go.
   uint64_t checkpoint_bound();
   // The newest entry whose effects on every database are in the files.
-  struct Point {
-    uint64_t index = 0;
-    uint64_t term = 0;
-  };
+  using Point = LogPoint;
   Point durable_point();
   // The newest checkpoint of any database: an entry at or below would be skipped by it [A5].
   Point newest_checkpoint();
   [[nodiscard]] Point applied_point();
+  // The same, but not within a transaction whose parts are still arriving: who has the effects up to here needs the
+  // log from here on [A3].
+  [[nodiscard]] Point settled_point();
   [[nodiscard]] std::vector<DatabaseStatus> status();
   [[nodiscard]] std::vector<Database*> databases();
 
@@ -121,11 +122,14 @@ class DatabaseSet {
   Result<bool> install(const CheckpointRecord& record, const DatabaseFile::PageSource& source);
 
  private:
-  DatabaseSet(Files& files, NodePaths paths) : files_(files), paths_(std::move(paths)) {}
+  DatabaseSet(Files& files, NodePaths paths)
+      : files_(files), paths_(std::move(paths)), stage_(files_, paths_.node_directory, limits_) {}
 
   Status apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command);
   Status create(uint64_t id, const codec::CreateDatabase& command, Point content);
   Status apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command);
+  Status apply_part(uint64_t index, uint64_t term, const codec::TransactionPart& command, bool is_own);
+  void end_sets(uint64_t own_proposal, ByteView payload);
   Database* find_id(uint64_t id);
   void note_published();
   void watch_rot(Database& database);
@@ -134,6 +138,7 @@ class DatabaseSet {
   Files& files_;
   const NodePaths paths_;
   TransactionLimits limits_;
+  PartStage stage_;
   Replicator* replicator_ = nullptr;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Checkpointer> checkpointer_;

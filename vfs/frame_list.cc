@@ -4,7 +4,7 @@
 
 namespace dqlite::vfs {
 
-Status FrameList::append(uint32_t page_number, Bytes page) {
+Status FrameList::append(uint32_t page_number, Bytes&& page) {
   const auto slot = static_cast<uint32_t>(frames_.size());
   if (in_memory_ + page.size() > memory_bytes_) {
     if (Status status = spill(slot, page_number, page); !status) return status;

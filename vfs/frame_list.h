@@ -22,8 +22,8 @@ class FrameList {
   [[nodiscard]] const PageImage& operator[](size_t position) const { return frames_[position]; }
   [[nodiscard]] const std::vector<PageImage>& frames() const { return frames_; }
 
-  // kFull: no space for what is beyond the budget; nothing has changed.
-  Status append(uint32_t page_number, Bytes page);
+  // kFull: no space for what is beyond the budget; nothing has changed, and `page` is as it was.
+  Status append(uint32_t page_number, Bytes&& page);
   // The same page with another content.
   Status replace(size_t position, Bytes page);
   // Only the first `size` frames stay.

@@ -159,7 +159,7 @@ Status install_complete(DatabaseSet& databases, const std::shared_ptr<DataFile>&
 Result<std::unique_ptr<SnapshotReader>> SnapshotReader::open(DatabaseSet& databases) {
   std::unique_ptr<SnapshotReader> reader(new SnapshotReader);
   // The bound first: what is applied after it only makes the files newer than it says.
-  DatabaseSet::Point last = databases.applied_point();
+  DatabaseSet::Point last = databases.settled_point();
   for (Database* database : databases.databases()) {
     if (database->id() == 0) continue;
     auto part = std::make_unique<Part>();

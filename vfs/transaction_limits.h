@@ -8,6 +8,10 @@ namespace dqlite::vfs {
 
 struct TransactionLimits {
   size_t memory_bytes = 16 << 20;  // of one transaction's frames; those beyond go to a spill file
+  // A transaction that takes more in the log goes there in parts of about this size. They are so small because
+  // entries of other databases go between them, and a heartbeat waits behind them.
+  size_t part_bytes = 1 << 20;
+  size_t parts_in_flight = 4;  // proposed and not applied here yet
 };
 
 }  // namespace dqlite::vfs

@@ -178,6 +178,19 @@ TEST(Differential, B13_a_random_script_gives_what_stock_gives_with_hardly_any_me
   run_script(12, 120);
 }
 
+TEST(Differential, B13_a_random_script_gives_what_stock_gives_with_small_parts_1) {
+  limits = {.memory_bytes = 5000, .part_bytes = 500, .parts_in_flight = 3};
+  run_script(21, 120);
+}
+TEST(Differential, B13_a_random_script_gives_what_stock_gives_with_small_parts_2) {
+  limits = {.memory_bytes = 0, .part_bytes = 1, .parts_in_flight = 1};
+  run_script(22, 120);
+}
+TEST(Differential, B13_a_random_script_gives_what_stock_gives_with_small_parts_3) {
+  limits = {.memory_bytes = 100000, .part_bytes = 5000, .parts_in_flight = 4};
+  run_script(23, 120);
+}
+
 TEST(Differential, V_D3_savepoints_spills_and_rewritten_checksums_end_in_the_same_rows) {
   TestNode node(directory.path());
   Sql ours(node);

@@ -48,14 +48,17 @@ void FakeReplicator::stop() {
 void FakeReplicator::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock,
-                  [&] { return stopping_ || (!queue_.empty() && (!paused_ || queue_.front().action)); });
+    changed_.wait(lock, [&] {
+      return stopping_ || (!queue_.empty() && (!paused_ || allowed_ > 0 || queue_.front().action));
+    });
     if (stopping_) return;
     Step step = std::move(queue_.front());
     queue_.pop_front();
     busy_ = true;
-    if (!step.action)
+    if (!step.action) {
       committed_ = step.index;  // with the same look at the queue: it cannot be overwritten now
+      if (paused_) allowed_--;
+    }
     lock.unlock();
     if (step.action) {
       step.action();
@@ -82,6 +85,7 @@ void FakeReplicator::commit(const Step& step) {
   databases_.applied(step.index, entry.term);
   std::lock_guard lock(mutex_);
   applied_ = step.index;
+  changed_.notify_all();
 }
 
 // --- the log ---
@@ -113,6 +117,7 @@ uint64_t FakeReplicator::append_proposal(const ReplicatedProposal& proposal) {
   if (standing_ != Standing::kLeader || (proposal.term != 0 && proposal.term != term_)) {
     status = {Code::kNotLeader, "not the leader of that term"};
   }
+  if (refused_ > 0 && --refused_ == 0) status = {Code::kBusy, "leadership is being handed over"};
   for (const ProposalBase& base : proposal.bases) {
     const Newest& newest = newest_[base.database];
     // An adopted database stands on an entry that is in no log.
@@ -267,6 +272,19 @@ void FakeReplicator::commit_foreign(SharedBytes payload) {
 void FakeReplicator::pause() {
   std::lock_guard lock(mutex_);
   paused_ = true;
+}
+
+void FakeReplicator::commit_one() {
+  std::unique_lock lock(mutex_);
+  const uint64_t target = committed_ + 1;
+  allowed_ = 1;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return applied_ >= target || stopping_; });
+}
+
+void FakeReplicator::refuse_proposal(size_t number) {
+  std::lock_guard lock(mutex_);
+  refused_ = number;
 }
 
 void FakeReplicator::resume() {

@@ -75,6 +75,17 @@ TEST(OutOfMemory, a_commit_of_two_databases_fails_in_both_or_succeeds) {
   STRCMP_EQUAL("1", sql.value("SELECT count(*) FROM two.n").c_str());
 }
 
+TEST(OutOfMemory, B13_a_commit_in_parts_fails_whole_or_succeeds) {
+  TemporaryDirectory here;
+  const TransactionLimits limits{.memory_bytes = 8192, .part_bytes = 3000, .parts_in_flight = 2};
+  node = std::make_unique<TestNode>(here.path(), std::vector<LogEntry>(), limits);
+  Sql sql(*node);
+  sql.run("CREATE TABLE t(id INTEGER PRIMARY KEY, x); PRAGMA cache_size = 2; PRAGMA cache_spill = 1");
+  exhaust(sql, "INSERT INTO t(x) VALUES(randomblob(20000))", 1);
+  node->cluster().wait_idle();
+  CHECK_EQUAL(node->databases().applied_point().index, node->databases().settled_point().index);
+}
+
 TEST(OutOfMemory, a_first_read_fails_or_succeeds) {
   const std::string select = "SELECT count(*) FROM t";
   for (int granted = 0;; granted++) {

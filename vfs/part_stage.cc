@@ -1,0 +1,128 @@
+#include "vfs/part_stage.h"
+
+#include <chrono>
+#include <thread>
+
+namespace dqlite::vfs {
+namespace {
+
+// Space may come back: a node that stops for want of it has to be started again by somebody.
+constexpr int kSpaceAttempts = 300;
+constexpr std::chrono::milliseconds kSpaceInterval{100};
+
+}  // namespace
+
+template <typename Condition>
+void PartStage::end_if(Condition condition) {
+  if (std::erase_if(sets_, [&](const auto& named) { return condition(named.first, named.second); }) > 0) {
+    set_floor();
+  }
+}
+
+void PartStage::enter_term(uint64_t term) {
+  end_if([term](uint64_t, const Set& set) { return set.term < term; });
+}
+
+void PartStage::end(uint64_t set) {
+  end_if([set](uint64_t name, const Set&) { return name == set; });
+}
+
+void PartStage::end_sets_of(uint64_t database, uint64_t but) {
+  end_if([database, but](uint64_t name, const Set& set) {
+    return name != but && set.changes.contains(database);
+  });
+}
+
+void PartStage::clear() {
+  end_if([](uint64_t, const Set&) { return true; });
+}
+
+void PartStage::set_floor() {
+  std::optional<LogPoint> floor;
+  for (const auto& [name, set] : sets_) {
+    if (!floor || set.before.index < floor->index) floor = set.before;
+  }
+  std::lock_guard lock(mutex_);
+  floor_ = floor;
+}
+
+std::optional<LogPoint> PartStage::floor() const {
+  std::lock_guard lock(mutex_);
+  return floor_;
+}
+
+Status PartStage::add(const codec::TransactionPart& part, uint64_t index, uint64_t term, LogPoint before,
+                      Database* database) {
+  end_sets_of(part.change.database, part.set);
+  auto found = sets_.find(part.set);
+  if (found == sets_.end()) {
+    if (part.number != 1) return Status::ok();
+    found = sets_.try_emplace(part.set).first;
+    found->second.term = term;
+    found->second.before = before;
+    set_floor();
+  }
+  Set& set = found->second;
+  if (part.number != set.count + 1) {
+    end(part.set);
+    return Status::ok();
+  }
+  set.count++;
+  auto [change, is_new] = set.changes.try_emplace(
+      part.change.database, Change{FrameList(files_, directory_, limits_.memory_bytes)});
+  if (database == nullptr) return Status::ok();
+  if (is_new) change->second.checksum = database->committed().mark.checksum;
+  return stage(change->second, part, index, *database);
+}
+
+Status PartStage::stage(Change& change, const codec::TransactionPart& part, uint64_t index,
+                        Database& database) {
+  const uint32_t first_page = part.change.pages.front().page_number;
+  if (first_page <= change.last_page) {
+    return {Code::kCorrupt, "entry " + std::to_string(index) + " brings page " + std::to_string(first_page) +
+                                " of " + database.name() + " after page " + std::to_string(change.last_page) +
+                                " of the same transaction"};
+  }
+  change.last_page = part.change.pages.back().page_number;
+  const auto add = [&](uint32_t page_number, Bytes page) {
+    return put(change.frames, page_number, std::move(page));
+  };
+  Status status = decode_pages(database, part.change, index, change.checksum, add);
+  return status ? check_checksum_after(database, part.change, index, change.checksum) : status;
+}
+
+Status PartStage::put(FrameList& frames, uint32_t page_number, Bytes page) {
+  Status status = frames.append(page_number, std::move(page));
+  for (int i = 1; i < kSpaceAttempts && status.code() == Code::kFull; i++) {
+    std::this_thread::sleep_for(kSpaceInterval);
+    status = frames.append(page_number, std::move(page));
+  }
+  return status;
+}
+
+Result<DecodedChange> PartStage::close(Database& database, const codec::Transaction& transaction,
+                                       const codec::DatabaseChange& change, uint64_t index, uint64_t term) {
+  const auto found = sets_.find(transaction.set);
+  const uint32_t count = found == sets_.end() ? 0 : found->second.count;
+  if (count != transaction.part_count) {
+    return Status(Code::kCorrupt, "entry " + std::to_string(index) + " completes a transaction of " +
+                                      std::to_string(transaction.part_count) + " parts, and this node has " +
+                                      std::to_string(count) + " of them");
+  }
+  // It stands on what is published, as its parts do.
+  uint64_t checksum = database.committed().mark.checksum;
+  const AddPage none = [](uint32_t, const Bytes&) { return Status::ok(); };
+  if (Status status = decode_pages(database, change, index, checksum, none); !status) return status;
+  DecodedChange decoded;
+  auto staged = found->second.changes.find(change.database);
+  if (staged != found->second.changes.end()) {
+    checksum = staged->second.checksum;
+    decoded.frames = staged->second.frames.take();
+  }
+  Result<CommitMark> mark = check_change(database, change, index, term, checksum);
+  if (!mark) return mark.status();
+  decoded.mark = *mark;
+  return decoded;
+}
+
+}  // namespace dqlite::vfs

@@ -1,0 +1,84 @@
+// Transactions that arrive in parts and have not taken effect yet [A3, B13].
+//
+// A part is decoded when it is applied, against the state that its transaction stands on, which cannot change before
+// its set has ended: the writer holds the turn. So its frames wait here, most of them in a spill file, seen by nobody,
+// and the closing entry has little to do. (To read them again from the log at the close would stop all databases for
+// as long as decoding takes.) Nothing here is durable: after a restart the log brings the parts again. So neither the
+// log's prefix nor a snapshot may pass `floor()` while a set is open.
+//
+// A set ends with its closing entry, with an abort, and with the first entry of a higher term, since only its own
+// leader can finish it; also with a part that is not its next one, and with any other change of one of its databases:
+// its writer has given up then. What is left of a set that has ended is passed over, and a closing entry whose parts
+// are not all here is found out.
+//
+// This node's own parts are counted only: the committer has the frames. The applier thread, but for `floor`.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "vfs/change_codec.h"
+#include "vfs/frame_list.h"
+#include "vfs/transaction_limits.h"
+
+namespace dqlite::vfs {
+
+struct LogPoint {
+  uint64_t index = 0;
+  uint64_t term = 0;
+};
+
+class PartStage {
+ public:
+  PartStage(Files& files, std::string directory, const TransactionLimits& limits)
+      : files_(files), directory_(std::move(directory)), limits_(limits) {}
+
+  // An entry of this term is applied.
+  void enter_term(uint64_t term);
+  // `before`: the entry before it. `database`: null if the frames are not needed here, because they are this node's
+  // own, or in the file already [A5]. Waits for a while if the disk is full.
+  Status add(const codec::TransactionPart& part, uint64_t index, uint64_t term, LogPoint before,
+             Database* database);
+  // What a closing entry does to one of its databases. kCorrupt: parts are missing, or this node's copy is not the one
+  // they stand on.
+  Result<DecodedChange> close(Database& database, const codec::Transaction& transaction,
+                              const codec::DatabaseChange& change, uint64_t index, uint64_t term);
+  void end(uint64_t set);
+  // A change of the database took effect, or a part of `but` came.
+  void end_sets_of(uint64_t database, uint64_t but = 0);
+  void clear();
+  [[nodiscard]] bool empty() const { return sets_.empty(); }
+
+  // Any thread: the entry before the first part of any open set.
+  [[nodiscard]] std::optional<LogPoint> floor() const;
+
+ private:
+  struct Change {
+    FrameList frames;
+    uint64_t checksum = 0;  // of the database with the frames in place
+    uint32_t last_page = 0;
+  };
+  struct Set {
+    uint64_t term = 0;
+    LogPoint before;
+    uint32_t count = 0;                  // parts that came
+    std::map<uint64_t, Change> changes;  // by database
+  };
+
+  Status stage(Change& change, const codec::TransactionPart& part, uint64_t index, Database& database);
+  Status put(FrameList& frames, uint32_t page_number, Bytes page);
+  template <typename Condition>
+  void end_if(Condition condition);
+  void set_floor();
+
+  Files& files_;
+  const std::string directory_;
+  const TransactionLimits& limits_;
+  std::map<uint64_t, Set> sets_;  // open, by name
+  mutable std::mutex mutex_;      // guards floor_
+  std::optional<LogPoint> floor_;
+};
+
+}  // namespace dqlite::vfs
