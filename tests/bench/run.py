@@ -43,6 +43,9 @@ class Process:
         """Waits a moment for it."""
         return bool(select.select([self._process.stdout], [], [], 0.001)[0])
 
+    def pid(self):
+        return self._process.pid
+
     def signal(self, number):
         self._process.send_signal(number)
 
