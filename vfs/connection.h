@@ -24,9 +24,10 @@
 namespace dqlite::vfs {
 
 struct ConnectionOptions {
-  int timeout_ms = 5000;      // of COMMIT, bootstrap and catching up
-  uint32_t page_size = 0;     // for a database that is still empty; 0: SQLite's own choice
-  bool linearizable = false;  // a transaction sees all that was committed anywhere before it began
+  int timeout_ms = 5000;               // of COMMIT, bootstrap and catching up
+  uint32_t page_size = 0;              // for a database that is still empty; 0: SQLite's own choice
+  bool linearizable = false;           // a transaction sees all that was committed anywhere before it began
+  uint64_t max_transaction_mb = 4096;  // changed pages of this database; beyond, a transaction fails
 };
 
 class Connection {

@@ -287,6 +287,12 @@ int Connection::wal_write(const void* data, int amount, sqlite3_int64 offset) {
     if (pending_[slot].number == 1) codec::make_canonical_page1(image);
     return put_aside(pending_.replace(slot, std::move(image)));
   }
+  if ((uint64_t{slot} + 1) * page > options_.max_transaction_mb << 20) {
+    return fail(SQLITE_FULL,
+                "the transaction changes more than " + std::to_string(options_.max_transaction_mb) +
+                    " MB of pages, which is the limit (max_transaction in the URI): split it into "
+                    "smaller ones, or open the database with a higher limit");
+  }
   if (open_header_.page_number == 1) codec::make_canonical_page1(image);
   // After ROLLBACK TO the same numbers come again, with other pages.
   pending_.cut(slot);

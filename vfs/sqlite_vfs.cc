@@ -248,11 +248,15 @@ Result<std::optional<int>> number_parameter(const char* name, const char* key, i
   return std::optional<int>(value);
 }
 
+// 1 TB.
+constexpr int kHighestTransactionMb = 1 << 20;
+
 struct Request {
   Path path;
   OpenParameters parameters;
   uint32_t page_size = 0;
   bool linearizable = false;
+  std::optional<int> max_transaction_mb;
   bool is_explicit = false;  // the URI itself asks for this VFS
 };
 
@@ -293,6 +297,10 @@ Result<Request> parse_request(const char* name) {
                                         " in the URI: expected a power of two from 512 to 65536");
     }
   }
+  Result<std::optional<int>> max_transaction =
+      number_parameter(name, "max_transaction", 1, kHighestTransactionMb);
+  if (!max_transaction) return max_transaction.status();
+  request.max_transaction_mb = *max_transaction;
   if (std::optional<std::string> read = text_parameter(name, "read")) {
     request.linearizable = read == "linearizable";
     if (!request.linearizable && read != "local") {
@@ -343,6 +351,9 @@ Status open_main(const char* name, int flags, Connection** out) {
                                 " bytes: the size is chosen once, at creation"};
   }
   ConnectionOptions options{node->timeout_ms, request->page_size, request->linearizable};
+  if (request->max_transaction_mb) {
+    options.max_transaction_mb = static_cast<uint64_t>(*request->max_transaction_mb);
+  }
   *out = new Connection(*node->databases, **database, options);
   return Status::ok();
 }

@@ -103,6 +103,22 @@ TEST(LargeTransaction, a_full_disk_ends_the_transaction_and_harms_nobody) {
   STRCMP_EQUAL("ok", sql.value("PRAGMA integrity_check").c_str());
 }
 
+TEST(LargeTransaction, above_its_limit_a_transaction_fails_while_it_is_written) {
+  Sql sql(*node, "app.db", "&max_transaction=1");
+  sql.run("PRAGMA cache_size = 5; INSERT INTO t VALUES(1000, 'before'); BEGIN");
+  CHECK_EQUAL(SQLITE_FULL, sql.attempt("INSERT INTO t VALUES(1, zeroblob(1200000))"));
+  STRCMP_CONTAINS("more than 1 MB of pages, which is the limit (max_transaction", sql.sentence().c_str());
+  CHECK_EQUAL(1, sqlite3_get_autocommit(sql.handle()));
+  STRCMP_EQUAL("1000|before\n", sql.rows("SELECT * FROM t").c_str());
+  sql.run("INSERT INTO t VALUES(1, zeroblob(900000))");
+  Sql other(*node, "app.db", "&max_transaction=2");
+  other.run("INSERT INTO t VALUES(2, zeroblob(1200000))");
+  for (const char* wrong : {"0", "-1", "1048577", "x", "1MB"}) {
+    Sql refused("file:" + directory.path() + "/app.db?vfs=dqlite&max_transaction=" + wrong);
+    CHECK_EQUAL(SQLITE_CANTOPEN, refused.open_result() & 0xff);
+  }
+}
+
 TEST(LargeTransaction, A6_a_page_that_rots_before_the_commit_is_never_proposed) {
   Sql sql(*node);
   sql.run("BEGIN");
