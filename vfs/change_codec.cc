@@ -41,6 +41,7 @@ ChangeEncoder::ChangeEncoder(Database& database, const CommittedView& base,
       frames_(frames),
       page_count_(page_count),
       checksum_(base.mark.checksum) {
+  order_.reserve(frames.size());
   for (uint32_t position = 0; position < frames.size(); position++) {
     if (frames[position].number <= page_count) order_.push_back(position);
   }

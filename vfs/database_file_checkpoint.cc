@@ -51,6 +51,7 @@ Result<CheckpointCost> DatabaseFile::checkpoint(const CheckpointRecord& next,
   NewPages changed;
   changed.sums_after = state.sums;
   changed.sums_after.resize(next.page_count);
+  changed.numbers.reserve(pages.size());
   const uint32_t lock_page = lock_byte_page(next.page_size);
   for (const PageImage& page : pages) {
     if (page.number == lock_page) continue;

@@ -19,8 +19,8 @@ Status FrameList::append(uint32_t page_number, Bytes&& page) {
 
 Status FrameList::replace(size_t position, Bytes page) {
   PageImage& image = frames_[position];
-  if (image.file != nullptr) return spill(image.slot, image.number, page);
-  image.bytes = std::make_shared<const Bytes>(std::move(page));
+  if (image.is_spilled()) return spill(image.slot(), image.number, page);
+  image = {image.number, std::make_shared<const Bytes>(std::move(page))};
   return Status::ok();
 }
 
@@ -35,7 +35,7 @@ Status FrameList::spill(uint32_t slot, uint32_t page_number, ByteView page) {
 
 void FrameList::cut(size_t size) {
   while (frames_.size() > size) {
-    if (frames_.back().file == nullptr) in_memory_ -= frames_.back().size();
+    if (!frames_.back().is_spilled()) in_memory_ -= frames_.back().size();
     frames_.pop_back();
   }
   if (frames_.empty()) file_ = nullptr;

@@ -54,29 +54,40 @@ MemoryWal::Found MemoryWal::find(uint32_t page_number) const {
 }
 
 std::vector<PageImage> MemoryWal::changes_until(const CommitMark& mark) const {
-  // The page, and its newest frame; 0: zeros.
-  std::vector<std::pair<uint32_t, uint64_t>> newest;
-  for (uint64_t sequence = checkpointed() + 1; sequence <= mark.sequence; sequence++) {
-    const auto& [image, above_end] = frames_[sequence - first_];
-    if (!above_end && image.number <= mark.page_count) newest.emplace_back(image.number, sequence);
+  // The frames that count, by page and age; as small numbers, since they may be many.
+  const uint64_t begin = checkpointed() + 1 - first_;
+  const uint64_t end = mark.sequence + 1 - first_;
+  std::vector<uint32_t> order;
+  order.reserve(end - begin);
+  for (uint64_t i = begin; i < end; i++) {
+    const auto& [image, above_end] = frames_[i];
+    if (!above_end && image.number <= mark.page_count) order.push_back(static_cast<uint32_t>(i));
   }
+  const auto number_of = [this](uint32_t i) { return frames_[i].image.number; };
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return number_of(a) != number_of(b) ? number_of(a) < number_of(b) : a < b;
+  });
   // Pages of the file that were cut off and came back, written or not.
-  uint32_t smallest = UINT32_MAX;
+  uint64_t cut = UINT32_MAX;
   for (const CommitMark& shrink : shrinks_) {
-    if (shrink.sequence <= mark.sequence) smallest = std::min(smallest, shrink.page_count);
+    if (shrink.sequence <= mark.sequence) cut = std::min<uint64_t>(cut, shrink.page_count);
   }
-  const uint32_t end = std::min(marks_.front().page_count, mark.page_count);
-  for (uint64_t number = uint64_t{smallest} + 1; number <= end; number++) {
-    newest.emplace_back(static_cast<uint32_t>(number), 0);
-  }
-  std::sort(newest.begin(), newest.end());
+  const uint64_t cut_end = std::min(marks_.front().page_count, mark.page_count);
   std::vector<PageImage> changes;
-  for (size_t i = 0; i < newest.size(); i++) {
-    const auto [number, sequence] = newest[i];
-    if (i + 1 < newest.size() && newest[i + 1].first == number) continue;
-    const bool is_zeros = sequence == 0 || cut_off(number, sequence, mark.sequence);
-    changes.push_back(is_zeros ? PageImage(number, nullptr) : frame(sequence));
+  changes.reserve(order.size());
+  const auto add_zeros_below = [&](uint64_t number) {
+    for (; cut < cut_end && cut + 1 < number; cut++)
+      changes.emplace_back(static_cast<uint32_t>(cut + 1), nullptr);
+  };
+  for (size_t k = 0; k < order.size(); k++) {
+    const uint32_t number = number_of(order[k]);
+    if (k + 1 < order.size() && number_of(order[k + 1]) == number) continue;
+    add_zeros_below(number);
+    if (cut + 1 == number) cut++;
+    const bool is_zeros = cut_off(number, first_ + order[k], mark.sequence);
+    changes.push_back(is_zeros ? PageImage(number, nullptr) : frames_[order[k]].image);
   }
+  add_zeros_below(UINT64_MAX);
   return changes;
 }
 

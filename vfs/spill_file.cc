@@ -55,27 +55,27 @@ Status SpillFile::read(uint32_t slot, uint32_t page_number, std::span<uint8_t> o
 }
 
 size_t PageImage::size() const {
-  return bytes != nullptr ? bytes->size() : file != nullptr ? file->page_size() : 0;
+  return is_zeros() ? 0 : is_spilled() ? file().page_size() : in_memory().size();
 }
 
 uint64_t PageImage::hash() const {
-  return bytes != nullptr ? codec::page_hash(number, *bytes) : file != nullptr ? file->hash(slot) : 0;
+  return is_zeros() ? 0 : is_spilled() ? file().hash(slot_) : codec::page_hash(number, in_memory());
 }
 
 Status PageImage::read(std::span<uint8_t> out) const {
-  if (file != nullptr) return file->read(slot, number, out);
-  if (bytes != nullptr) {
-    std::memcpy(out.data(), bytes->data(), out.size());
-  } else {
+  if (is_spilled()) return file().read(slot_, number, out);
+  if (is_zeros()) {
     std::memset(out.data(), 0, out.size());
+  } else {
+    std::memcpy(out.data(), in_memory().data(), out.size());
   }
   return Status::ok();
 }
 
 Result<SharedPage> PageImage::load() const {
-  if (file == nullptr) return bytes;
-  auto page = std::make_shared<Bytes>(file->page_size());
-  if (Status status = file->read(slot, number, *page); !status) return status;
+  if (!is_spilled()) return bytes();
+  auto page = std::make_shared<Bytes>(file().page_size());
+  if (Status status = file().read(slot_, number, *page); !status) return status;
   return SharedPage(std::move(page));
 }
 

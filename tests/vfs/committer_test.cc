@@ -219,7 +219,7 @@ TEST(Committer, A1_frames_are_not_published_over_another_entry_than_they_stand_o
 
 TEST(Committer, A1_a_database_of_another_page_size_is_refused_before_the_proposal) {
   CommitPart wrong = part(5);
-  wrong.frames[0].bytes = std::make_shared<const Bytes>(Bytes(512));
+  wrong.frames[0] = {2, std::make_shared<const Bytes>(Bytes(512))};
   std::vector<CommitPart> parts;
   parts.push_back(std::move(wrong));
   Status status = committer->commit(std::move(parts), 7, in(std::chrono::seconds(60))).status();

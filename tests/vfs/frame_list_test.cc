@@ -47,7 +47,7 @@ TEST(FrameList, what_does_not_fit_in_memory_comes_back_from_a_file_without_a_nam
   CHECK_EQUAL(4U, faults.writes);
   for (uint8_t i = 1; i <= 6; i++) {
     check(list[i - 1], i, i);
-    CHECK_EQUAL(i > 2, list[i - 1].bytes == nullptr);
+    CHECK_EQUAL(i > 2, list[i - 1].is_spilled());
   }
   CHECK_TRUE(files.list(directory.path())->empty());
 }
@@ -73,8 +73,8 @@ TEST(FrameList, after_a_cut_others_come_and_memory_is_used_first) {
   check(list[0], 1, 1);
   check(list[1], 9, 90);
   check(list[2], 10, 100);
-  CHECK_TRUE(list[1].bytes != nullptr);
-  CHECK_TRUE(list[2].bytes == nullptr);
+  CHECK_TRUE(!list[1].is_spilled());
+  CHECK_TRUE(list[2].is_spilled());
 }
 
 TEST(FrameList, frames_that_were_taken_outlive_the_list_and_what_it_holds_next) {

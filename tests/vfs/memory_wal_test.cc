@@ -70,7 +70,7 @@ TEST_GROUP(MemoryWal) {
     for (const PageImage& image : wal.changes_until(mark)) {
       CHECK(image.number > last && image.number <= mark.page_count);
       last = image.number;
-      file[image.number - 1] = image.bytes;
+      file[image.number - 1] = image.bytes();
     }
     for (size_t i = 0; i < file.size(); i++) CHECK_TRUE(equal(file[i], history[commit_number][i]));
     wal.checkpointed_at(mark);
@@ -80,7 +80,7 @@ TEST_GROUP(MemoryWal) {
       MemoryWal::Found found = wal.find(number);
       switch (found.place) {
         case MemoryWal::Place::kFrame:
-          CHECK_TRUE(found.page.bytes != nullptr && equal(found.page.bytes, now[number - 1]));
+          CHECK_TRUE(found.page.bytes() != nullptr && equal(found.page.bytes(), now[number - 1]));
           break;
         case MemoryWal::Place::kZeros:
           CHECK_TRUE(now[number - 1] == nullptr);

@@ -151,7 +151,7 @@ TEST(Repairer, a_page_is_found_by_its_hash_in_memory_and_in_the_file) {
 TEST(Repairer, A6_a_copy_that_is_wrong_in_memory_stops_the_node) {
   Sql sql(*node);
   sql.run("UPDATE t SET x = 1 WHERE id = 1");
-  SharedPage newest = node->database().frame(node->database().committed().mark.sequence).bytes;
+  SharedPage newest = node->database().frame(node->database().committed().mark.sequence).bytes();
   const_cast<Bytes&>(*newest)[100] ^= 1;
   node->databases().verifier().suspect();
   CHECK(comes_true([this] { return !node->cluster().difference().empty(); }));

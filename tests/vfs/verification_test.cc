@@ -115,7 +115,7 @@ TEST(Verification, a_wrong_page_in_memory_is_found) {
   Sql sql(node);
   fill(sql, 3);
   const CommittedView view = node.database().committed();
-  SharedPage newest = node.database().frame(view.mark.sequence).bytes;
+  SharedPage newest = node.database().frame(view.mark.sequence).bytes();
   const_cast<Bytes&>(*newest)[100] ^= 1;
   const CopyFinding finding = verify_copy(node.database(), no_pause);
   CHECK(finding.status.code() == Code::kCorrupt);
