@@ -99,7 +99,7 @@ class Database {
   // Moves commits at or below `durable_index` to the file. kBusy: not now, the sentence says why.
   Result<CheckpointCost> checkpoint(uint64_t durable_index, std::chrono::steady_clock::time_point deadline);
   [[nodiscard]] uint64_t wal_frames();
-  [[nodiscard]] uint64_t wal_bytes();      // in memory, also what only a long reader needs
+  [[nodiscard]] uint64_t wal_bytes();      // in memory and in spill files, also what only a long reader needs
   [[nodiscard]] uint64_t pending_bytes();  // of frames that wait for a checkpoint
   // The newest log index all of whose effects on this database are in the file, given that entries up to
   // `applied` are published.

@@ -303,3 +303,45 @@ mutation("a piece is named that the receiver does not hold any more", SENDER,
          "if (ack.next_offset == 0) stream.held = ack.held;", "if (!ack.held.empty()) stream.held = ack.held;")
 mutation("a lost piece of a snapshot is not sent again", SENDER,
          "    stream.next =\n        stream.acknowledged < stream.total ? stream.acknowledged : begin_of_last_piece(stream.total);\n", "")
+
+# --- large transactions ---
+STAGE = "vfs/part_stage.cc"
+SET = "vfs/database_set.cc"
+PARTS = "vfs/committer_parts.cc"
+mutation("the log may lose parts of a set that is open", SET,
+         "return floor && floor->index < applied.index ? *floor : applied;", "return applied;")
+mutation("a snapshot passes the first part of a set that is open", "vfs/snapshot.cc",
+         "last = databases.settled_point();", "last = databases.applied_point();")
+mutation("parts outlive the term of their leader", STAGE, "return set.term < term;", "return set.term + 100 < term;")
+mutation("parts outlive a snapshot", SET,
+         "  stage_.clear();  // the log goes on behind the snapshot, before the first part of any open set\n", "")
+mutation("an abort is passed over", SET, "    stage_.end(abort->set);\n", "")
+mutation("parts outlive another change of their database", SET,
+         "stage_.end_sets_of(change.database);\n  note_published();", ";\n  note_published();")
+mutation("a closing entry takes what parts there are", STAGE, "if (count != transaction.part_count) {", "if (count == 0) {")
+mutation("a part that is missing is not noticed by the next", STAGE, "if (part.number != set.count + 1) {", "if (false) {")
+mutation("a set may begin in its midst", STAGE, "    if (part.number != 1) return Status::ok();\n", "")
+mutation("pages of a set may go back", STAGE, "if (first_page <= change.last_page) {", "if (false) {")
+mutation("a part is not checked before the close", STAGE,
+         "return status ? check_checksum_after(database, part.change, index, change.checksum) : status;", "return status;")
+mutation("parts of what is in the file are staged", SET, "is_own || is_in_file ? nullptr : database", "is_own ? nullptr : database")
+mutation("a node whose disk is full stops at once", STAGE, "constexpr int kSpaceAttempts = 300;", "constexpr int kSpaceAttempts = 1;")
+mutation("the closing entry is proposed before the parts are applied", PARTS,
+         "    if (Status status = sender.finish(); !status) return status;\n", "")
+mutation("a set that fails is not aborted", PARTS, "    if (set_ != 0) committer_.give_up(set_);\n", "")
+mutation("a set whose closing entry is refused is not aborted", "vfs/committer.cc",
+         "  if (pending->closed_set != 0) give_up(pending->closed_set);\n", "")
+mutation("an abort that is refused is not tried again", SET,
+         "  if (!stage_.empty()) committer_->retry_aborts(write_term());\n", "")
+mutation("a part of unknown fate makes COMMIT one of unknown fate", "vfs/committer.cc",
+         "if (unknown && !pending.is_of_set) {", "if (unknown) {")
+mutation("a spilled page is not checked when it is read", "vfs/spill_file.cc",
+         "if (*got == out.size() && codec::page_hash(page_number, out) == hashes_[slot]) return", "if (*got == out.size()) return")
+mutation("a spill file keeps its name", "vfs/spill_file.cc",
+         "    if (Status status = files.remove(path); !status) return status;\n    return std::shared_ptr", "    return std::shared_ptr")
+mutation("what a crash left of spill files stays", "vfs/spill_file.cc",
+         "    if (Status status = files.remove(directory + \"/\" + name); !status) return status;\n", "")
+mutation("a transaction has no limit", "vfs/connection_write.cc",
+         "if ((uint64_t{slot} + 1) * page > options_.max_transaction_mb << 20) {", "if (false) {")
+mutation("old pages for a reader take any memory", "vfs/database.cc",
+         "std::max(versions_.kept_bytes(), replaced_bytes(record, target, pages)) > kKeptLimit", "versions_.kept_bytes() > kKeptLimit")
