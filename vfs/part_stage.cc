@@ -56,7 +56,6 @@ Status PartStage::add(const codec::TransactionPart& part, uint64_t index, uint64
   end_sets_of(part.change.database, part.set);
   auto found = sets_.find(part.set);
   if (found == sets_.end()) {
-    if (part.number != 1) return Status::ok();
     found = sets_.try_emplace(part.set).first;
     found->second.term = term;
     found->second.before = before;
@@ -95,6 +94,7 @@ Status PartStage::put(FrameList& frames, uint32_t page_number, Bytes page) {
   Status status = frames.append(page_number, std::move(page));
   for (int i = 1; i < kSpaceAttempts && status.code() == Code::kFull; i++) {
     std::this_thread::sleep_for(kSpaceInterval);
+    // NOLINTNEXTLINE(bugprone-use-after-move): an append that failed has left it as it was
     status = frames.append(page_number, std::move(page));
   }
   return status;

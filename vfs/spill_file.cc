@@ -33,7 +33,8 @@ Status SpillFile::sweep(Files& files, const std::string& directory) {
   if (!names) return names.status();
   for (const std::string& name : *names) {
     if (!name.starts_with(kSpillPrefix)) continue;
-    if (Status status = files.remove(directory + "/" + name); !status) return status;
+    std::string path = directory;
+    if (Status status = files.remove(path.append("/").append(name)); !status) return status;
   }
   return Status::ok();
 }
