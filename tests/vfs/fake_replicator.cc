@@ -117,7 +117,12 @@ uint64_t FakeReplicator::append_proposal(const ReplicatedProposal& proposal) {
   if (standing_ != Standing::kLeader || (proposal.term != 0 && proposal.term != term_)) {
     status = {Code::kNotLeader, "not the leader of that term"};
   }
-  if (refused_ > 0 && --refused_ == 0) status = {Code::kBusy, "leadership is being handed over"};
+  if (until_refused_ > 0) {
+    until_refused_--;
+  } else if (refused_ > 0) {
+    refused_--;
+    status = {Code::kBusy, "leadership is being handed over"};
+  }
   for (const ProposalBase& base : proposal.bases) {
     const Newest& newest = newest_[base.database];
     // An adopted database stands on an entry that is in no log.
@@ -282,9 +287,10 @@ void FakeReplicator::commit_one() {
   changed_.wait(lock, [&] { return applied_ >= target || stopping_; });
 }
 
-void FakeReplicator::refuse_proposal(size_t number) {
+void FakeReplicator::refuse_proposal(size_t number, size_t count) {
   std::lock_guard lock(mutex_);
-  refused_ = number;
+  until_refused_ = number - 1;
+  refused_ = count;
 }
 
 void FakeReplicator::resume() {

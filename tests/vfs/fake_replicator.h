@@ -52,8 +52,8 @@ class FakeReplicator : public Replicator {
   void pause();  // proposals are appended, nothing is committed
   void resume();
   void commit_one();  // though paused; returns when an entry more is applied
-  // The `number`th proposal from now on is refused, as while leadership is handed over; 0: none.
-  void refuse_proposal(size_t number);
+  // The `number`th proposal from now on is refused, as while leadership is handed over, and `count` - 1 after it.
+  void refuse_proposal(size_t number, size_t count = 1);
   void wait_proposed(size_t count);  // until so many proposals arrived, in all
   // Another node leads from now on. `keep`: it has the entries that wait, and commits them; else they are
   // overwritten.
@@ -116,8 +116,9 @@ class FakeReplicator : public Replicator {
   uint64_t held_durable_ = 0;
   bool caught_up_ = true;
   bool paused_ = false;
-  size_t allowed_ = 0;  // entries, while paused
-  size_t refused_ = 0;  // counts down to the proposal to refuse
+  size_t allowed_ = 0;        // entries, while paused
+  size_t until_refused_ = 0;  // proposals that are taken before those that are not
+  size_t refused_ = 0;
   bool busy_ = false;
   bool stopping_ = false;
   bool refuse_confirmation_ = false;

@@ -238,6 +238,17 @@ TEST(Parts, A11_only_the_closing_entry_can_be_of_unknown_fate) {
   check_settled(*node);
 }
 
+TEST(Parts, A11_a_node_that_fails_between_parts_has_certainly_not_committed) {
+  auto node = node_in(directory);
+  Sql sql(*node);
+  sql.run(kSchema);
+  std::future<int> code = commit_while_paused(*node, sql);
+  node->cluster().commit_one();
+  node->databases().failed({Code::kPoisoned, "a test"});
+  check_code(kNotCommitted, code);
+  STRCMP_CONTAINS("a test", sql.sentence().c_str());
+}
+
 TEST(Parts, A3_a_part_that_is_refused_ends_the_set_for_everybody) {
   for (size_t number = 1; number <= 7; number++) {
     TemporaryDirectory here;
@@ -267,25 +278,15 @@ TEST(Parts, A3_an_abort_that_is_refused_is_tried_again_with_the_next_entry) {
   sql.run(kSchema);
   Sql unrelated(*node, "other.db");
   unrelated.run(kSchema);
-  node->cluster().pause();
-  sql.run("BEGIN");
-  sql.run(kLarge);
-  const size_t before = node->cluster().proposals();
-  std::future<int> code = std::async(std::launch::async, [&sql] { return sql.attempt("COMMIT"); });
-  node->cluster().wait_proposed(before + 2);
-  // The third part and the abort that follows.
-  node->cluster().refuse_proposal(1);
-  node->cluster().commit_one();
-  node->cluster().wait_proposed(before + 3);
-  node->cluster().refuse_proposal(1);
-  node->cluster().resume();
-  check_code(kNotCommitted, code);
-  node->cluster().wait_proposed(before + 4);
+  node->cluster().refuse_proposal(6, 2);  // the last part, and the abort
+  const int code = sql.attempt(kLarge);
+  CHECK_EQUAL(kNotCommitted, code);
+  node->cluster().wait_idle();
+  CHECK(node->databases().settled_point().index < node->databases().applied_point().index);
   unrelated.run("INSERT INTO t VALUES(1, 1)");
-  unrelated.run("INSERT INTO t VALUES(2, 1)");
   node->cluster().wait_idle();
   check_settled(*node);
-  CHECK(kinds_of(node->cluster().log()).find('a') != std::string::npos);
+  CHECK_EQUAL('a', kinds_of(node->cluster().log()).back());
 }
 
 TEST(Parts, A3_a_change_of_the_same_database_ends_a_set_that_nobody_aborted) {
