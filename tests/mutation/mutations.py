@@ -245,7 +245,12 @@ mutation("the log writer goes on after a failure", "raft/node/log_writer.cc",
          "    has_failed_ = true;\n    events_.failed(written);\n    return lane_->close();",
          "    events_.failed(written);\n    batch_.clear();\n    continue;")
 mutation("a full disk is taken for a failure", "raft/node/log_writer.cc", "written.code() == Code::kFull && !closing_.load()", "false")
-mutation("another leader's entry is taken for the own proposal", "raft/node/applier.cc", "    if (id == entry.id()) {", "    if (id.index != 0) {")
+mutation("another leader's entry is taken for the own proposal", "raft/node/applier.cc", "    const bool is_it = id == entry.id();", "    const bool is_it = id.index == entry.index;")
+mutation("what was overwritten certainly has no effect", "raft/node/applier.cc",
+         "  overwritten_.insert(overwritten_.end(), first, pending_.end());",
+         "  for (auto each = first; each != pending_.end(); ++each) drop(each->second, {Code::kNotCommitted, \"gone\"});")
+mutation("what was overwritten waits for its own place in the log", "raft/node/applier.cc", "id.index <= entry.index || id.term < entry.term;",
+         "id.index <= entry.index;")
 mutation("an entry behind a gap is applied", "raft/node/applier.cc", "  if (entry.index != applied_ + 1) {", "  if (false) {")
 mutation("leadership is gained before the term's no-op is applied", "raft/node/applier.cc",
          "gaining_ && entry.index == gaining_->noop", "gaining_")

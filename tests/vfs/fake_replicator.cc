@@ -7,7 +7,7 @@
 
 namespace dqlite::vfs::test {
 
-FakeReplicator::FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log)
+FakeReplicator::FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log, uint64_t dropped)
     : databases_(databases), log_(std::move(log)) {
   databases_.attach(*this);
   for (size_t i = 0; i < log_.size(); i++) {
@@ -19,6 +19,7 @@ FakeReplicator::FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log
       applied_ = i + 1;
       note_newest(log_[i], i + 1);
     }
+    if (i < dropped) continue;
     if (log_[i].payload != nullptr) {
       Status status = databases_.apply(i + 1, log_[i].term, *log_[i].payload, std::nullopt);
       if (!status) queue_.push_back({0, 0, [status, this] { databases_.failed(status); }});
@@ -221,6 +222,11 @@ Status FakeReplicator::wait_caught_up(Deadline deadline) {
   std::unique_lock lock(mutex_);
   if (changed_.wait_until(lock, deadline, [&] { return caught_up_; })) return Status::ok();
   return {Code::kTimeout, "no leader was heard since the start"};
+}
+
+void FakeReplicator::checkpoint_done() {
+  checkpoints_++;
+  droppable_ = databases_.durable_point().index;
 }
 
 Result<uint64_t> FakeReplicator::request_checkpoint(Deadline deadline) {

@@ -28,7 +28,8 @@ struct LogEntry {
 
 class FakeReplicator : public Replicator {
  public:
-  explicit FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log = {});
+  // `dropped`: so many of the log's entries are gone, since the node did not need them any more.
+  explicit FakeReplicator(DatabaseSet& databases, std::vector<LogEntry> log = {}, uint64_t dropped = 0);
   ~FakeReplicator() override;
 
   // --- Replicator ---
@@ -41,7 +42,7 @@ class FakeReplicator : public Replicator {
   bool is_caught_up() override;
   Status wait_caught_up(Deadline deadline) override;
   Result<uint64_t> request_checkpoint(Deadline deadline) override;
-  void checkpoint_done() override { checkpoints_++; }
+  void checkpoint_done() override;
   void copy_in_doubt(const std::string& reason) override;
   void copy_differs(const Status& reason) override;
   Result<Bytes> ask_others(const Bytes& question, Deadline deadline) override;
@@ -82,6 +83,8 @@ class FakeReplicator : public Replicator {
   [[nodiscard]] size_t barriers() const { return barriers_; }
   [[nodiscard]] size_t waits() const { return waits_; }  // to be caught up
   [[nodiscard]] size_t checkpoints() const { return checkpoints_; }
+  // The durable point right after the last checkpoint: a log that is cut then begins behind it.
+  [[nodiscard]] uint64_t droppable() const { return droppable_; }
   [[nodiscard]] size_t proposals();
 
  private:
@@ -132,6 +135,7 @@ class FakeReplicator : public Replicator {
   std::atomic<size_t> waits_{0};
   std::function<Status()> at_barrier_;
   std::atomic<size_t> checkpoints_{0};
+  std::atomic<uint64_t> droppable_{0};
   std::thread thread_;
 };
 

@@ -34,7 +34,7 @@ void fetch_api() {
 }  // namespace
 
 TestNode::TestNode(std::string directory, std::vector<LogEntry> log, const TransactionLimits& limits,
-                   Files& files)
+                   Files& files, uint64_t dropped)
     : directory_(std::move(directory)) {
   TestProvider::instance();
   std::string node_directory = directory_ + "/dqlite-node";
@@ -43,7 +43,7 @@ TestNode::TestNode(std::string directory, std::vector<LogEntry> log, const Trans
   if (!databases) FAIL(databases.status().sentence().c_str());
   databases_ = std::move(*databases);
   databases_->limits() = limits;
-  replicator_ = std::make_unique<FakeReplicator>(*databases_, std::move(log));
+  replicator_ = std::make_unique<FakeReplicator>(*databases_, std::move(log), dropped);
   databases_->begin_reading();
   TestProvider::instance().add(this);
 }

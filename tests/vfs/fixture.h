@@ -18,7 +18,7 @@ namespace dqlite::vfs::test {
 class TestNode {
  public:
   explicit TestNode(std::string directory, std::vector<LogEntry> log = {},
-                    const TransactionLimits& limits = {}, Files& files = posix_files());
+                    const TransactionLimits& limits = {}, Files& files = posix_files(), uint64_t dropped = 0);
   ~TestNode();
 
   [[nodiscard]] DatabaseSet& databases() { return *databases_; }
