@@ -289,7 +289,6 @@ DatabaseSet::Point DatabaseSet::newest_checkpoint() {
 }
 
 Result<bool> DatabaseSet::install(const CheckpointRecord& record, const DatabaseFile::PageSource& source) {
-  stage_.clear();  // the log goes on behind the snapshot, before the first part of any open set
   Database* database = find_id(record.database);
   if (database == nullptr) {
     // Nothing of it is here yet; an adopted file's content is as old as its CREATE.
@@ -303,6 +302,11 @@ Result<bool> DatabaseSet::install(const CheckpointRecord& record, const Database
       database->replace(record, source, std::chrono::steady_clock::now() + std::chrono::seconds(5));
   if (!replaced) return replaced;
   return true;
+}
+
+void DatabaseSet::installed(Point last) {
+  stage_.clear();
+  applied(last.index, last.term);
 }
 
 Result<CheckpointReport> DatabaseSet::checkpoint_cluster(Deadline deadline) {

@@ -120,6 +120,8 @@ class DatabaseSet {
   // One database takes the state of an arrived copy (vfs/snapshot.h); on the applier thread.
   // False if its file has it already.
   Result<bool> install(const CheckpointRecord& record, const DatabaseFile::PageSource& source);
+  // All of them did: the log goes on behind `last`, which is before the first part of any open set.
+  void installed(Point last);
 
  private:
   DatabaseSet(Files& files, NodePaths paths)

@@ -150,7 +150,7 @@ Status install_complete(DatabaseSet& databases, const std::shared_ptr<DataFile>&
         return installed.status();
       });
   if (!status) return status;
-  databases.applied(header->last.index, header->last.term);
+  databases.installed(header->last);
   return remove_complete(databases);
 }
 

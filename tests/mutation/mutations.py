@@ -319,7 +319,7 @@ mutation("a snapshot passes the first part of a set that is open", "vfs/snapshot
          "last = databases.settled_point();", "last = databases.applied_point();")
 mutation("parts outlive the term of their leader", STAGE, "return set.term < term;", "return set.term + 100 < term;")
 mutation("parts outlive a snapshot", SET,
-         "  stage_.clear();  // the log goes on behind the snapshot, before the first part of any open set\n", "")
+         "  stage_.clear();\n", "")
 mutation("an abort is passed over", SET, "    stage_.end(abort->set);\n", "")
 mutation("parts outlive another change of their database", SET,
          "stage_.end_sets_of(change.database);\n  note_published();", ";\n  note_published();")

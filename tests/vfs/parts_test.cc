@@ -387,6 +387,29 @@ TEST(Parts, A3_a_snapshot_between_parts_lets_its_receiver_get_all_of_them_from_t
   STRCMP_EQUAL("18|66303\n", rows(*receiver).c_str());
 }
 
+TEST(Parts, A3_a_snapshot_that_cannot_be_installed_for_now_leaves_the_parts_that_came) {
+  const std::vector<LogEntry> log = log_with_parts();
+  auto sender = node_in(elsewhere);
+  CHECK_TRUE(apply(*sender, log, 1, 7).is_ok());
+  checkpoint(*sender, "app.db", 7);
+  auto receiver = node_in(third);
+  CHECK_TRUE(apply(*receiver, log, 1, 6).is_ok());
+  {
+    auto reader = SnapshotReader::open(sender->databases());
+    auto writer = SnapshotWriter::open(receiver->databases());
+    CHECK_TRUE(reader.is_ok() && writer.is_ok());
+    auto bytes = (*reader)->read(0, (*reader)->size_bytes());
+    CHECK_TRUE(bytes.is_ok() && (*writer)->write(0, *bytes).is_ok());
+    faults.journals_full = true;
+    CHECK_TRUE((*writer)->install().code() == Code::kFull);
+    faults.journals_full = false;
+  }
+  // The node goes on from its own log.
+  CHECK_EQUAL(4U, receiver->databases().settled_point().index);
+  CHECK_TRUE(apply(*receiver, log, 7, log.size()).is_ok());
+  STRCMP_EQUAL("18|66303\n", rows(*receiver).c_str());
+}
+
 TEST(Parts, A5_parts_of_what_is_in_the_file_are_passed_over) {
   const std::vector<LogEntry> log = log_with_parts();
   {

@@ -1,4 +1,4 @@
-// The real files, of which those for the pages of large transactions can be full or rot.
+// The real files, of which those for the pages of large transactions can be full or rot, and journals can find no space.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,8 @@ namespace dqlite::vfs::test {
 // What a test does to them; any thread.
 struct SpillFaults {
   std::atomic<bool> full{false};  // no page more finds space
-  std::atomic<bool> rot{false};   // each page that is read has a bit that is wrong
+  std::atomic<bool> journals_full{false};
+  std::atomic<bool> rot{false};  // each page that is read has a bit that is wrong
   std::atomic<size_t> writes{0};
 };
 
@@ -53,6 +54,9 @@ class FaultySpills : public Files {
     return posix_files().open_database(path, create);
   }
   Result<std::shared_ptr<DataFile>> open(const std::string& path, bool create) override {
+    if (create && faults_.journals_full && path.ends_with("-journal")) {
+      return Status(Code::kFull, "No space left on device");
+    }
     return posix_files().open(path, create);
   }
   Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override {
