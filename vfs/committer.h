@@ -97,7 +97,7 @@ class Committer {
   Status propose_and_wait(const Handle& pending, ReplicatedProposal proposal, Deadline deadline,
                           PartSender* sender = nullptr);
   void give_up(uint64_t set);
-  void propose_abort(uint64_t set, uint64_t term);
+  void propose_abort(uint64_t set);
   void give_back(const Pending& pending);
   static Status fate(const Pending& pending, bool unknown, const Status& reason);
   void finish(const Handle& pending, Status status);  // call with mutex_ held

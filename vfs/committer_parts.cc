@@ -165,7 +165,7 @@ void Committer::retry_aborts(uint64_t write_term) {
     lock.unlock();
     bool is_proposed = false;
     try {
-      propose_abort(after, write_term);
+      propose_abort(after);
       is_proposed = true;
     } catch (const std::bad_alloc&) {
       // The next entry tries again.
@@ -175,10 +175,11 @@ void Committer::retry_aborts(uint64_t write_term) {
   }
 }
 
-void Committer::propose_abort(uint64_t set, uint64_t term) {
+// Of no term: it finds room in a log that is full, which the open set keeps from being cut. In a later term it would
+// find nothing, since no other set of this process has its name, and another node has none open while this one leads.
+void Committer::propose_abort(uint64_t set) {
   ReplicatedProposal proposal;
   proposal.id = next_proposal_id();
-  proposal.term = term;
   proposal.payload =
       std::make_shared<const Bytes>(codec::encode(codec::Command(codec::TransactionAbort{set})));
   auto pending = std::make_shared<Pending>();

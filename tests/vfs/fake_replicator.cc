@@ -118,6 +118,7 @@ uint64_t FakeReplicator::append_proposal(const ReplicatedProposal& proposal) {
   if (standing_ != Standing::kLeader || (proposal.term != 0 && proposal.term != term_)) {
     status = {Code::kNotLeader, "not the leader of that term"};
   }
+  if (log_full_ && proposal.term != 0) status = {Code::kFull, "no space is left for the log"};
   if (until_refused_ > 0) {
     until_refused_--;
   } else if (refused_ > 0) {
@@ -297,6 +298,11 @@ void FakeReplicator::refuse_proposal(size_t number, size_t count) {
   std::lock_guard lock(mutex_);
   until_refused_ = number - 1;
   refused_ = count;
+}
+
+void FakeReplicator::fill_log(bool full) {
+  std::lock_guard lock(mutex_);
+  log_full_ = full;
 }
 
 void FakeReplicator::resume() {

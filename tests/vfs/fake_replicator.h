@@ -55,6 +55,8 @@ class FakeReplicator : public Replicator {
   void commit_one();  // though paused; returns when an entry more is applied
   // The `number`th proposal from now on is refused, as while leadership is handed over, and `count` - 1 after it.
   void refuse_proposal(size_t number, size_t count = 1);
+  // The log has no space for anything that depends on a term.
+  void fill_log(bool full);
   void wait_proposed(size_t count);  // until so many proposals arrived, in all
   // Another node leads from now on. `keep`: it has the entries that wait, and commits them; else they are
   // overwritten.
@@ -122,6 +124,7 @@ class FakeReplicator : public Replicator {
   size_t allowed_ = 0;        // entries, while paused
   size_t until_refused_ = 0;  // proposals that are taken before those that are not
   size_t refused_ = 0;
+  bool log_full_ = false;
   bool busy_ = false;
   bool stopping_ = false;
   bool refuse_confirmation_ = false;

@@ -289,6 +289,19 @@ TEST(Parts, A3_an_abort_that_is_refused_is_tried_again_with_the_next_entry) {
   CHECK_EQUAL('a', kinds_of(node->cluster().log()).back());
 }
 
+TEST(Parts, B5_a_log_that_has_no_space_for_a_part_takes_the_abort) {
+  auto node = node_in(directory);
+  Sql sql(*node);
+  sql.run(kSchema);
+  std::future<int> code = commit_while_paused(*node, sql);
+  node->cluster().fill_log(true);
+  node->cluster().resume();
+  check_code(SQLITE_FULL, code);
+  node->cluster().wait_idle();
+  STRCMP_EQUAL("ndtppa", kinds_of(node->cluster().log()).c_str());
+  check_settled(*node);
+}
+
 TEST(Parts, A3_a_change_of_the_same_database_ends_a_set_that_nobody_aborted) {
   // The parts of one set, then a transaction that stands on the same entry.
   const std::vector<LogEntry> log = log_with_parts();
