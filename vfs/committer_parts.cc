@@ -153,8 +153,11 @@ void Committer::give_up(uint64_t set) {
 
 void Committer::retry_aborts(uint64_t write_term) {
   std::unique_lock lock(mutex_);
-  // The first entry of the next term ends what belongs to another one.
-  std::erase_if(sets_, [&](const auto& set) { return set.second.given_up && set.second.term != write_term; });
+  // The first entry of the next term ends what belongs to an earlier one. A set of a newer one may be here already:
+  // this one was given up late.
+  std::erase_if(sets_, [&](const auto& set) {
+    return set.second.given_up && (write_term == 0 || set.second.term < write_term);
+  });
   for (uint64_t after = 0;;) {
     const auto due = std::find_if(sets_.upper_bound(after), sets_.end(), [](const auto& set) {
       return set.second.given_up && !set.second.aborting;

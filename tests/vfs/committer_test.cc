@@ -41,6 +41,10 @@ class Desk : public Replicator {
     changed_.wait(lock, [&] { return proposals_.size() > number; });
     return proposals_[number];
   }
+  size_t count() {
+    std::lock_guard lock(mutex_);
+    return proposals_.size();
+  }
 
  private:
   std::mutex mutex_;
@@ -72,8 +76,8 @@ TEST_GROUP(Committer) {
   }
 
   // Page 2 with another byte, on the newest state.
-  CommitPart part(uint8_t value) {
-    Database& database = node->database();
+  CommitPart part(uint8_t value, const std::string& name = "app.db") {
+    Database& database = node->database(name);
     CommitPart part;
     part.database = &database;
     part.holder = &connection;
@@ -87,12 +91,21 @@ TEST_GROUP(Committer) {
     CHECK_TRUE(database.turn().take(&connection));
     return part;
   }
-  std::future<Status> commit(uint8_t value, std::chrono::milliseconds time = std::chrono::seconds(60)) {
+  std::future<Status> commit(uint8_t value, std::chrono::milliseconds time = std::chrono::seconds(60),
+                             uint64_t term = 7, const std::string& name = "app.db") {
     std::vector<CommitPart> parts;
-    parts.push_back(part(value));
-    return std::async(std::launch::async, [this, time, moved = std::move(parts)]() mutable {
-      return committer->commit(std::move(moved), 7, in(time)).status();
+    parts.push_back(part(value, name));
+    return std::async(std::launch::async, [this, time, term, moved = std::move(parts)]() mutable {
+      return committer->commit(std::move(moved), term, in(time)).status();
     });
+  }
+  // Of a part or of an abort.
+  uint64_t set_of(const ReplicatedProposal& proposal) {
+    Result<codec::Command> command = codec::decode(*proposal.payload);
+    if (!command) FAIL("no command");
+    if (const auto* part = std::get_if<codec::TransactionPart>(&*command)) return part->set;
+    const auto* abort = std::get_if<codec::TransactionAbort>(&*command);
+    return abort == nullptr ? 0 : abort->set;
   }
   uint8_t published() {
     Result<SharedPage> page = node->database().newest_page(2);
@@ -231,4 +244,26 @@ TEST(Committer, an_unknown_proposal_is_somebody_elses) {
   CHECK_FALSE(*committer->settle(Committer::next_proposal_id(), 50, 7));
   committer->drop(Committer::next_proposal_id(), {Code::kNotLeader, ""});
   committer->settled_elsewhere(Committer::next_proposal_id());
+}
+
+TEST(Committer, A3_a_set_of_an_older_term_that_is_given_up_late_takes_no_newer_one_with_it) {
+  Sql second(*node, "second.db");
+  second.run("CREATE TABLE t(x)");
+  committer = std::make_unique<Committer>(desk, TransactionLimits{.part_bytes = 1, .parts_in_flight = 1});
+  const Status refused(Code::kBusy, "a test");
+  std::future<Status> older = commit(1, std::chrono::seconds(60), 5);
+  const ReplicatedProposal older_part = desk.wait_for(0);
+  std::future<Status> newer = commit(2, std::chrono::seconds(60), 7, "second.db");
+  const ReplicatedProposal newer_part = desk.wait_for(1);
+  committer->drop(newer_part.id, refused);
+  CHECK_FALSE(newer.get().is_ok());
+  CHECK_EQUAL(set_of(newer_part), set_of(desk.wait_for(2)));
+  committer->drop(desk.wait_for(2).id, refused);
+  committer->drop(older_part.id, refused);
+  CHECK_FALSE(older.get().is_ok());
+  for (size_t i = 3; i < desk.count(); i++) committer->drop(desk.wait_for(i).id, refused);
+  const size_t before = desk.count();
+  committer->retry_aborts(7);
+  CHECK_EQUAL(before + 1, desk.count());
+  CHECK_EQUAL(set_of(newer_part), set_of(desk.wait_for(before)));
 }
