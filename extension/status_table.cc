@@ -115,6 +115,7 @@ void add_databases(Rows& rows, vfs::DatabaseSet& databases) {
   rows.number("checkpoint_index", databases.durable_point().index);
   rows.number("checkpoints", databases.checkpointer().completed());
   rows.text("checkpoint_waits_for", databases.checkpointer().waiting_for());
+  rows.text("apply_waits_for", databases.apply_waits_for());
   for (const vfs::DatabaseStatus& database : all) rows.text("database", describe(database));
 }
 

@@ -115,6 +115,8 @@ class DatabaseSet {
   // log from here on [A3].
   [[nodiscard]] Point settled_point();
   [[nodiscard]] std::vector<DatabaseStatus> status();
+  // Why the applier waits; empty if it does not.
+  [[nodiscard]] std::string apply_waits_for() const { return stage_.waiting_for(); }
   [[nodiscard]] std::vector<Database*> databases();
 
   // One database takes the state of an arrived copy (vfs/snapshot.h); on the applier thread.
@@ -125,7 +127,9 @@ class DatabaseSet {
 
  private:
   DatabaseSet(Files& files, NodePaths paths)
-      : files_(files), paths_(std::move(paths)), stage_(files_, paths_.node_directory, limits_) {}
+      : files_(files), paths_(std::move(paths)), stage_(files_, paths_.node_directory, limits_, [this] {
+          return replicator_->standing() != Standing::kFailed;
+        }) {}
 
   Status apply_create(uint64_t index, uint64_t term, const codec::CreateDatabase& command);
   Status create(uint64_t id, const codec::CreateDatabase& command, Point content);

@@ -49,7 +49,8 @@ class Files {
   virtual Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) = 0;
   // Any other file of ours: closed with the object. `create`: truncated if it is there.
   virtual Result<std::shared_ptr<DataFile>> open(const std::string& path, bool create) = 0;
-  // The same for a file that is not there yet: kRefused if one is.
+  // The same for a file that is not there yet: kRefused if one is; kFull also while descriptors or the kernel's memory
+  // have run out, as space may have.
   virtual Result<std::shared_ptr<DataFile>> create_new(const std::string& path) = 0;
   virtual Result<bool> exists(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;

@@ -1,16 +1,10 @@
 #include "vfs/part_stage.h"
 
-#include <chrono>
 #include <thread>
 
+#include "vfs/error_codes.h"
+
 namespace dqlite::vfs {
-namespace {
-
-// Space may come back: a node that stops for want of it has to be started again by somebody.
-constexpr int kSpaceAttempts = 300;
-constexpr std::chrono::milliseconds kSpaceInterval{100};
-
-}  // namespace
 
 template <typename Condition>
 void PartStage::end_if(Condition condition) {
@@ -92,11 +86,15 @@ Status PartStage::stage(Change& change, const codec::TransactionPart& part, uint
 
 Status PartStage::put(FrameList& frames, uint32_t page_number, Bytes page) {
   Status status = frames.append(page_number, std::move(page));
-  for (int i = 1; i < kSpaceAttempts && status.code() == Code::kFull; i++) {
-    std::this_thread::sleep_for(kSpaceInterval);
+  if (status.code() != Code::kFull) return status;
+  set_waiting_for(status.sentence());
+  queue_log("what the cluster commits is applied here when there is space: " + status.sentence());
+  while (status.code() == Code::kFull && goes_on_()) {
+    std::this_thread::sleep_for(limits_.space_interval);
     // NOLINTNEXTLINE(bugprone-use-after-move): an append that failed has left it as it was
     status = frames.append(page_number, std::move(page));
   }
+  set_waiting_for("");
   return status;
 }
 

@@ -14,6 +14,7 @@
 // This node's own parts are counted only: the committer has the frames. The applier thread, but for `floor`.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -32,13 +33,16 @@ struct LogPoint {
 
 class PartStage {
  public:
-  PartStage(Files& files, std::string directory, const TransactionLimits& limits)
-      : files_(files), directory_(std::move(directory)), limits_(limits) {}
+  // `goes_on`: false when the node has failed or stops, so that nobody needs what waits for space. Any thread.
+  PartStage(Files& files, std::string directory, const TransactionLimits& limits,
+            std::function<bool()> goes_on)
+      : files_(files), directory_(std::move(directory)), limits_(limits), goes_on_(std::move(goes_on)) {}
 
   // An entry of this term is applied.
   void enter_term(uint64_t term);
   // `before`: the entry before it. `database`: null if the frames are not needed here, because they are this node's
-  // own, or in the file already [A5]. Waits for a while if the disk is full.
+  // own, or in the file already [A5]. Waits if the disk is full, since a node that stopped for want of space would have
+  // to be started again by somebody, and stop again; kFull if the node ended meanwhile.
   Status add(const codec::TransactionPart& part, uint64_t index, uint64_t term, LogPoint before,
              Database* database);
   // What a closing entry does to one of its databases. kCorrupt: parts are missing, or this node's copy is not the one
@@ -76,8 +80,9 @@ class PartStage {
   Files& files_;
   const std::string directory_;
   const TransactionLimits& limits_;
+  const std::function<bool()> goes_on_;
   std::map<uint64_t, Set> sets_;  // open, by name
-  mutable std::mutex mutex_;      // guards floor_
+  mutable std::mutex mutex_;      // guards what follows
   std::optional<LogPoint> floor_;
 };
 

@@ -228,8 +228,13 @@ class PosixFiles : public Files {
   }
 
   Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override {
-    int descriptor = -1;
-    if (Status status = open_descriptor(path, O_CREAT | O_EXCL, descriptor); !status) return status;
+    const int descriptor = open_retrying(path, O_CREAT | O_EXCL);
+    if (descriptor < 0) {
+      const int error = errno;
+      const bool has_run_out = error == EMFILE || error == ENFILE || error == ENOMEM;
+      const Status failure = failed_call("open", path, error);
+      return has_run_out ? Status(Code::kFull, failure.sentence()) : failure;
+    }
     return std::shared_ptr<DataFile>(std::make_shared<PosixFile>(path, descriptor));
   }
 
@@ -312,10 +317,16 @@ class PosixFiles : public Files {
  private:
   using Key = std::pair<uint64_t, uint64_t>;  // device, inode
 
-  static Status open_descriptor(const std::string& path, int flags, int& descriptor) {
+  static int open_retrying(const std::string& path, int flags) {
+    int descriptor;
     do {
       descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0644);
     } while (descriptor < 0 && errno == EINTR);
+    return descriptor;
+  }
+
+  static Status open_descriptor(const std::string& path, int flags, int& descriptor) {
+    descriptor = open_retrying(path, flags);
     return descriptor >= 0 ? Status::ok() : failed_call("open", path, errno);
   }
 

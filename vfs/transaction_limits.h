@@ -2,6 +2,7 @@
 // connection; only tests change them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 namespace dqlite::vfs {
@@ -11,7 +12,8 @@ struct TransactionLimits {
   // A transaction that takes more in the log goes there in parts of about this size. They are so small because
   // entries of other databases go between them, and a heartbeat waits behind them.
   size_t part_bytes = 1 << 20;
-  size_t parts_in_flight = 4;  // proposed and not applied here yet
+  size_t parts_in_flight = 4;                     // proposed and not applied here yet
+  std::chrono::milliseconds space_interval{100};  // how often who waits for space looks again
 };
 
 }  // namespace dqlite::vfs

@@ -329,7 +329,10 @@ mutation("pages of a set may go back", STAGE, "if (first_page <= change.last_pag
 mutation("a part is not checked before the close", STAGE,
          "return status ? check_checksum_after(database, part.change, index, change.checksum) : status;", "return status;")
 mutation("parts of what is in the file are staged", SET, "is_own || is_in_file ? nullptr : database", "is_own ? nullptr : database")
-mutation("a node whose disk is full stops at once", STAGE, "constexpr int kSpaceAttempts = 300;", "constexpr int kSpaceAttempts = 1;")
+mutation("a node whose disk is full stops at once", STAGE, "while (status.code() == Code::kFull && goes_on_())", "if (false)")
+mutation("a node that ends goes on waiting for space", STAGE, " && goes_on_()", "")
+mutation("an old set that is given up takes newer ones with it", PARTS, "set.second.term < write_term", "set.second.term != write_term")
+mutation("no space is left for the checkpoint of parts", SET, "stage_.size_bytes() + ", "")
 mutation("the closing entry is proposed before the parts are applied", PARTS,
          "    if (Status status = sender.finish(); !status) return status;\n", "")
 mutation("a set that fails is not aborted", PARTS, "    if (set_ != 0) committer_.give_up(set_);\n", "")

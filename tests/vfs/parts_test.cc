@@ -532,16 +532,34 @@ TEST(Parts, A4_vacuum_in_parts_cuts_the_database_on_every_node) {
 
 TEST(Parts, a_node_whose_disk_is_full_waits_for_space) {
   const std::vector<LogEntry> log = log_with_parts();
+  limits.space_interval = std::chrono::milliseconds(1);
   auto follower = node_in(elsewhere);
   CHECK_TRUE(apply(*follower, log, 1, 4).is_ok());
   faults.full = true;
   const size_t writes = faults.writes;
   auto applied = std::async(std::launch::async, [&] { return apply(*follower, log, 5, log.size()); });
   const auto is_done = [&] { return applied.wait_for(std::chrono::seconds(0)) == std::future_status::ready; };
-  while (faults.writes < writes + 2 && !is_done()) std::this_thread::yield();
+  while (faults.writes < writes + 500 && !is_done()) std::this_thread::yield();
+  STRCMP_CONTAINS("No space left", follower->databases().apply_waits_for().c_str());
   faults.full = false;
   CHECK_TRUE(applied.get().is_ok());
+  STRCMP_EQUAL("", follower->databases().apply_waits_for().c_str());
   STRCMP_EQUAL("18|66303\n", rows(*follower).c_str());
+}
+
+TEST(Parts, a_node_that_ends_waits_for_no_space) {
+  const std::vector<LogEntry> log = log_with_parts();
+  auto follower = node_in(elsewhere);
+  CHECK_TRUE(apply(*follower, log, 1, 4).is_ok());
+  faults.full = true;
+  auto applied = std::async(std::launch::async, [&] { return apply(*follower, log, 5, log.size()); });
+  while (follower->databases().apply_waits_for().empty()) std::this_thread::yield();
+  follower->cluster().set_standing(Standing::kFailed);
+  const bool has_ended = applied.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+  faults.full = false;
+  CHECK_TRUE(has_ended);
+  CHECK_TRUE(applied.get().code() == Code::kFull);
+  STRCMP_EQUAL("", follower->databases().apply_waits_for().c_str());
 }
 
 TEST(Parts, what_was_sent_in_parts_is_checkpointed_from_the_spill_file) {

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,4 +159,17 @@ TEST(PosixFiles, descriptors_do_not_survive_exec) {
     CHECK_TRUE((::fcntl(std::stoi(entry.path().filename()), F_GETFD) & FD_CLOEXEC) != 0);
   }
   CHECK_EQUAL(2, ours);
+}
+
+TEST(PosixFiles, a_new_file_for_which_no_descriptor_is_left_finds_no_space) {
+  struct rlimit before {};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  struct rlimit none = before;
+  none.rlim_cur = 0;
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  Result<std::shared_ptr<DataFile>> created = files.create_new(path);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK_TRUE(created.status().code() == Code::kFull);
+  STRCMP_CONTAINS("errno 24", created.status().sentence().c_str());
+  CHECK_TRUE(files.create_new(path).is_ok());
 }
