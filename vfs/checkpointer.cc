@@ -119,16 +119,18 @@ Result<CheckpointReport> Checkpointer::attempt(uint64_t requested) {
   // What is durable but not applied yet is in no frame: a later request for it must not be taken for done. A
   // request arrives while its own entry, which changes nothing, is being applied.
   uint64_t applied = std::max(databases_.applied_point().index, requested);
-  report.index = std::min(replicator_.durable_index(), applied);
+  const uint64_t durable = std::min(replicator_.durable_index(), applied);
+  report.index = durable;
   Status failure;
   for (Database* database : databases_.databases()) {
-    Result<CheckpointCost> cost = database->checkpoint(report.index, steady_clock::now() + kLockWait);
-    if (!cost) {
-      if (failure.is_ok()) failure = cost.status();
+    Result<DatabaseCheckpoint> done = database->checkpoint(durable, steady_clock::now() + kLockWait);
+    if (!done) {
+      if (failure.is_ok()) failure = done.status();
       continue;
     }
-    report.pages += cost->pages;
-    report.bytes += cost->bytes;
+    report.index = std::min(report.index, done->index);
+    report.pages += done->cost.pages;
+    report.bytes += done->cost.bytes;
   }
   report.duration_us =
       std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begin).count();
@@ -168,7 +170,7 @@ void Checkpointer::work() {
       if (CheckpointSchedule::are_many(left)) due_known_ = true;
       if (result) {
         if (!reached_) {
-          // The disk was behind the request: both attempts together carry it out.
+          // The disk was behind the request, or readers were: both attempts together carry it out.
           result->pages += report_.pages;
           result->bytes += report_.bytes;
           result->duration_us += report_.duration_us;

@@ -62,7 +62,7 @@ void Database::remove_reader(Reader& reader) {
 CommittedView Database::begin_read(Reader& reader) {
   std::lock_guard lock(mutex_);
   CommittedView now = view();
-  reader = {true, now.backfill, now.mark.sequence};
+  reader = {true, false, now.backfill, now.mark.sequence};
   return now;
 }
 
@@ -72,7 +72,7 @@ std::optional<CommittedView> Database::begin_read_again(Reader& reader, const Co
   if (shown.epoch != epoch_ || shown.mark.sequence < overwritten) return std::nullopt;
   CommittedView now = view();
   now.mark = shown.mark;
-  reader = {true, now.backfill, shown.mark.sequence};
+  reader = {true, false, now.backfill, shown.mark.sequence};
   return now;
 }
 
@@ -86,7 +86,7 @@ PinnedVersion Database::begin_file_read(Reader& reader, uint64_t& index, uint64_
   std::unique_lock lock(mutex_);
   // A running checkpoint has decided already which old pages are needed.
   checkpoint_ended_.wait(lock, [&] { return checkpoint_target_ == 0; });
-  reader = {true, UINT64_MAX, wal_.checkpointed()};
+  reader = {true, true, UINT64_MAX, wal_.checkpointed()};
   readers_.push_back(&reader);
   PinnedVersion version = versions_.current();
   if (!is_all_in_file() && version->record().index < index) {
@@ -222,48 +222,61 @@ void Database::release_frames() {
   wal_.release(needed);
 }
 
-Result<CheckpointCost> Database::checkpoint(uint64_t durable_index,
-                                            std::chrono::steady_clock::time_point deadline) {
+Database::CheckpointPlan Database::plan_checkpoint(uint64_t durable_index, const CheckpointRecord& record) {
+  if (refused_index_ <= record.index) refused_index_ = 0;
+  const uint64_t bound = refused_index_ == 0 ? durable_index : std::min(durable_index, refused_index_);
+  CheckpointPlan plan;
+  plan.target = wal_.newest_at(bound);
+  plan.is_last = wal_.newest_at(durable_index).index == plan.target.index;
+  for (const Reader* reader : readers_) {
+    if (!reader->active || reader->sequence >= plan.target.sequence) continue;
+    plan.older_pinned = true;
+    plan.older_connection |= !reader->of_file;
+  }
+  return plan;
+}
+
+Result<DatabaseCheckpoint> Database::checkpoint(uint64_t durable_index,
+                                                std::chrono::steady_clock::time_point deadline) {
   std::lock_guard work(file_work_);
-  CommitMark target;
+  CheckpointPlan plan;
   std::vector<PageImage> pages;
-  bool older_pinned = false;
   CheckpointRecord record = versions_.file().record();
   {
     std::lock_guard lock(mutex_);
-    target = wal_.newest_at(durable_index);
+    plan = plan_checkpoint(durable_index, record);
     // By index: a commit whose pages are all as before has no frames on a node that decoded it, and the
     // file's stamp must be the same on every node.
-    if (target.index == record.index) return CheckpointCost{};
-    older_pinned = std::any_of(readers_.begin(), readers_.end(), [&](const Reader* reader) {
-      return reader->active && reader->sequence < target.sequence;
-    });
-    pages = wal_.changes_until(target);
-    if (older_pinned &&
-        std::max(versions_.kept_bytes(), replaced_bytes(record, target, pages)) > kKeptLimit) {
+    if (plan.target.index == record.index) return DatabaseCheckpoint{{}, durable_index};
+    pages = wal_.changes_until(plan.target);
+    if (plan.older_connection &&
+        std::max(versions_.kept_bytes(), replaced_bytes(record, plan.target, pages)) >
+            FileVersions::kMemoryLimit) {
+      refused_index_ = plan.target.index;
       return Status(Code::kBusy, "the checkpoint of " + name_ +
                                      " waits for a read transaction of this process that began " +
                                      "long ago and needs the old pages: end it");
     }
-    checkpoint_target_ = target.sequence;
+    checkpoint_target_ = plan.target.sequence;
   }
+  const CommitMark& target = plan.target;
   Result<CheckpointCost> cost = CheckpointCost{};
   try {
     record.page_count = target.page_count;
     record.index = target.index;
     record.term = target.term;
     record.checksum = target.checksum;
-    cost = versions_.advance(record, pages, older_pinned, deadline);
+    cost = versions_.advance(record, pages, plan.older_pinned, deadline);
   } catch (const std::bad_alloc&) {
     cost = Status(Code::kFull, "out of memory");  // of no allocation itself
   }
   std::lock_guard lock(mutex_);
   checkpoint_target_ = 0;
   checkpoint_ended_.notify_all();
-  if (!cost) return cost;
+  if (!cost) return cost.status();
   wal_.checkpointed_at(target);
   release_frames();
-  return cost;
+  return DatabaseCheckpoint{*cost, plan.is_last ? durable_index : target.index};
 }
 
 uint64_t Database::wal_frames() {

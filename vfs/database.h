@@ -31,9 +31,16 @@ struct CommittedView {
   uint32_t page_size = 0;  // 0: not known yet
 };
 
+// What one attempt at a checkpoint did.
+struct DatabaseCheckpoint {
+  CheckpointCost cost;
+  uint64_t index = 0;  // the file holds all entries up to here
+};
+
 // One connection's hold on a snapshot. Lives in the connection; registered for its life.
 struct Reader {
   bool active = false;
+  bool of_file = false;   // reads what is sent to another node: no checkpoint waits for it [B2]
   uint64_t backfill = 0;  // frames above are needed
   uint64_t sequence = 0;  // pages of the file as of here are needed
 };
@@ -96,8 +103,11 @@ class Database {
   Status adopt(uint64_t id, uint64_t term);
 
   // --- the checkpoint thread ---
-  // Moves commits at or below `durable_index` to the file. kBusy: not now, the sentence says why.
-  Result<CheckpointCost> checkpoint(uint64_t durable_index, std::chrono::steady_clock::time_point deadline);
+  // Moves commits at or below `durable_index` to the file, or fewer: after an attempt that had to wait for readers the
+  // next ones go no further, or with commits all the time some reader would always be older. kBusy: not now, the
+  // sentence says why.
+  Result<DatabaseCheckpoint> checkpoint(uint64_t durable_index,
+                                        std::chrono::steady_clock::time_point deadline);
   [[nodiscard]] uint64_t wal_frames();
   [[nodiscard]] uint64_t wal_bytes();      // in memory and in spill files, also what only a long reader needs
   [[nodiscard]] uint64_t pending_bytes();  // of frames that wait for a checkpoint
@@ -110,9 +120,14 @@ class Database {
   void release_frames();                      // call with mutex_ held
   [[nodiscard]] bool is_all_in_file() const;  // what is published; call with mutex_ held
 
-  // Old pages that readers of before a checkpoint need may take this much memory; a checkpoint that finds more, or
-  // needs more itself, waits for them to end.
-  static constexpr uint64_t kKeptLimit = 64 << 20;
+  // What a checkpoint up to `durable_index` moves now; its readers. Call with mutex_ held.
+  struct CheckpointPlan {
+    CommitMark target;
+    bool is_last = true;  // no commit up to `durable_index` stays behind
+    bool older_pinned = false;
+    bool older_connection = false;  // not only for another node
+  };
+  CheckpointPlan plan_checkpoint(uint64_t durable_index, const CheckpointRecord& record);
 
   const std::string name_;
   FileVersions versions_;
@@ -124,6 +139,7 @@ class Database {
   std::vector<Reader*> readers_;
   std::condition_variable checkpoint_ended_;
   uint64_t checkpoint_target_ = 0;  // a running checkpoint overwrites pages up to this sequence
+  uint64_t refused_index_ = 0;      // of the commit up to which a checkpoint waits for readers
 };
 
 }  // namespace dqlite::vfs

@@ -150,4 +150,8 @@ Status DatabaseFile::State::read(uint32_t page_number, std::span<uint8_t> out) {
   }
 }
 
+FrameList DatabaseFile::page_list(size_t memory_bytes) const {
+  return {state_->files, state_->node_directory, memory_bytes};
+}
+
 }  // namespace dqlite::vfs

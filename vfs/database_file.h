@@ -31,6 +31,7 @@
 
 #include "codec/status.h"
 #include "vfs/files.h"
+#include "vfs/frame_list.h"
 #include "vfs/page.h"
 
 namespace dqlite::vfs {
@@ -125,6 +126,8 @@ class DatabaseFile {
   [[nodiscard]] const CheckpointRecord& record() const;
   [[nodiscard]] bool has_record() const { return record().database != 0; }
   [[nodiscard]] const std::string& path() const;
+  // For pages of this file: beyond `memory_bytes` they are in a spill file of the node.
+  [[nodiscard]] FrameList page_list(size_t memory_bytes) const;
 
   ~DatabaseFile();
 

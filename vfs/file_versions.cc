@@ -1,7 +1,6 @@
 #include "vfs/file_versions.h"
 
-#include <cstring>
-#include <optional>
+#include <algorithm>
 
 namespace dqlite::vfs {
 
@@ -20,21 +19,21 @@ void FileVersions::record_changed() {
   move_on();  // a version never changes: readers look at its record without a lock
 }
 
-SharedPage FileVersions::find_kept(const FileVersion& version, uint32_t page_number) const {
+std::optional<PageImage> FileVersions::find_kept(const FileVersion& version, uint32_t page_number) const {
   for (const FileVersion* v = &version; v != nullptr; v = v->next_.get()) {
     auto found = v->kept_.find(page_number);
     if (found != v->kept_.end()) return found->second;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 Status FileVersions::read(const FileVersion& version, uint32_t page_number, std::span<uint8_t> out) {
   Status status = file_->read(page_number, out);
   // A page is kept before it is overwritten, so a page that is not kept after the read was read untouched.
-  std::lock_guard lock(mutex_);
-  if (SharedPage kept = find_kept(version, page_number)) {
-    std::memcpy(out.data(), kept->data(), out.size());
-    return Status::ok();
+  std::unique_lock lock(mutex_);
+  if (const std::optional<PageImage> kept = find_kept(version, page_number)) {
+    lock.unlock();
+    return kept->read(out);
   }
   for (const FileVersion* v = &version; v != nullptr; v = v->next_.get()) {
     if (v->lost_) {
@@ -64,20 +63,26 @@ Status for_each_replaced(const CheckpointRecord& present, const CheckpointRecord
 
 }  // namespace
 
-Status FileVersions::keep_in_memory(const CheckpointRecord& next, const std::vector<PageImage>& pages) {
-  std::unordered_map<uint32_t, SharedPage> old_pages;
+Status FileVersions::keep_old_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages) {
+  FrameList list = file_->page_list(kMemoryLimit - std::min(kMemoryLimit, kept_bytes()));
   const CheckpointRecord& present = file_->record();
   Status kept = for_each_replaced(present, next, pages, [&](uint32_t number) -> Status {
     if (number > present.page_count) return Status::ok();  // nobody reads it as of before
-    auto page = std::make_shared<Bytes>(present.page_size);
-    Status status = file_->read(number, *page);
-    if (status) old_pages[number] = std::move(page);
-    return status;
+    Bytes page(present.page_size);
+    Status status = file_->read(number, page);
+    return status ? list.append(number, std::move(page)) : status;
   });
   if (!kept) return kept;
+  uint64_t in_memory = 0;
+  std::unordered_map<uint32_t, PageImage> old_pages;
+  for (PageImage& page : list.take()) {
+    if (!page.is_spilled()) in_memory += page.size();
+    old_pages.emplace(page.number, std::move(page));
+  }
   std::lock_guard lock(mutex_);
   current_->forget_kept();
-  kept_total_->fetch_add(old_pages.size() * present.page_size);
+  kept_total_->fetch_add(in_memory);
+  current_->kept_in_memory_ = in_memory;
   current_->kept_ = std::move(old_pages);
   return Status::ok();
 }
@@ -116,7 +121,7 @@ Result<CheckpointCost> FileVersions::advance(const CheckpointRecord& next,
                                              const std::vector<PageImage>& pages, bool older_pinned,
                                              std::chrono::steady_clock::time_point deadline) {
   if (older_pinned) {
-    if (Status status = keep_in_memory(next, pages); !status) return status;
+    if (Status status = keep_old_pages(next, pages); !status) return status;
   }
   give_to_keepers(next, pages);
   Result<CheckpointCost> cost = file_->checkpoint(next, pages, deadline);

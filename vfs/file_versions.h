@@ -3,7 +3,7 @@
 // A checkpoint overwrites pages in place. A reader whose snapshot is older than the checkpoint still needs
 // the old content of those pages [V-A2], so each checkpoint state of the file is a `FileVersion` that readers
 // pin; before a checkpoint overwrites a page while an older version is pinned, the page's old content is kept
-// in memory with that version. A chain leads from each version to the next; whoever is pinned keeps the rest
+// with that version, in memory or, beyond a limit, in a spill file. A chain leads from each version to the next; whoever is pinned keeps the rest
 // of the chain alive, and all of it goes with the last pin. Who reads for long, as a backup does, pins
 // nothing and is a `PageKeeper` instead: no checkpoint waits for it, and it may take as long as it likes.
 //
@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -42,15 +43,17 @@ class FileVersion {
  private:
   friend class FileVersions;
   void forget_kept() {
-    kept_total_->fetch_sub(kept_.size() * record_.page_size);
+    kept_total_->fetch_sub(kept_in_memory_);
+    kept_in_memory_ = 0;
     kept_.clear();
   }
 
-  Total kept_total_;  // bytes kept by all versions of one file
+  Total kept_total_;  // bytes of memory kept by all versions of one file
   CheckpointRecord record_;
   std::shared_ptr<FileVersion> next_;
-  std::unordered_map<uint32_t, SharedPage> kept_;  // pages that `next_` overwrote
-  bool lost_ = false;                              // replaced as a whole without keeping its pages
+  std::unordered_map<uint32_t, PageImage> kept_;  // pages that `next_` overwrote
+  uint64_t kept_in_memory_ = 0;                   // bytes of them
+  bool lost_ = false;                             // replaced as a whole without keeping its pages
 };
 
 using PinnedVersion = std::shared_ptr<const FileVersion>;
@@ -69,6 +72,9 @@ class PageKeeper {
 
 class FileVersions {
  public:
+  // Of memory for pages that pinned versions need.
+  static constexpr uint64_t kMemoryLimit = 64 << 20;
+
   explicit FileVersions(std::unique_ptr<DatabaseFile> file);
 
   [[nodiscard]] PinnedVersion current() const;
@@ -103,10 +109,10 @@ class FileVersions {
 
  private:
   // The kept page of `version` or a later one, if an overwrite has begun.
-  [[nodiscard]] SharedPage find_kept(const FileVersion& version, uint32_t page_number) const;
+  [[nodiscard]] std::optional<PageImage> find_kept(const FileVersion& version, uint32_t page_number) const;
 
-  // Old content of pages that `next` overwrites or cuts off, into the memory of the current version.
-  Status keep_in_memory(const CheckpointRecord& next, const std::vector<PageImage>& pages);
+  // Old content of pages that `next` overwrites or cuts off, with the current version.
+  Status keep_old_pages(const CheckpointRecord& next, const std::vector<PageImage>& pages);
   void give_to_keepers(const CheckpointRecord& next, const std::vector<PageImage>& pages);
 
   // After a failure: is the file what it was before?

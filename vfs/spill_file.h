@@ -1,5 +1,5 @@
 // Pages that are too many for memory: a file of a node's own, for frames of a large transaction on their way from
-// SQLite or the log to the database file.
+// SQLite or the log to the database file, and for old pages that somebody still needs behind a large checkpoint.
 //
 //   dqlite-node/spill-<n>     page i at i times the page size, no header
 //

@@ -350,5 +350,9 @@ mutation("what a crash left of spill files stays", "vfs/spill_file.cc",
          "    if (Status status = files.remove(path.append(\"/\").append(name)); !status) return status;\n", "")
 mutation("a transaction has no limit", "vfs/connection_write.cc",
          "if ((uint64_t{slot} + 1) * page > options_.max_transaction_mb << 20) {", "if (false) {")
-mutation("old pages for a reader take any memory", "vfs/database.cc",
-         "std::max(versions_.kept_bytes(), replaced_bytes(record, target, pages)) > kKeptLimit", "versions_.kept_bytes() > kKeptLimit")
+mutation("a checkpoint does not wait for a reader that would need too many old pages", "vfs/database.cc",
+         "std::max(versions_.kept_bytes(), replaced_bytes(record, plan.target, pages))", "versions_.kept_bytes()")
+mutation("a checkpoint that waits for readers goes further each time", "vfs/database.cc",
+         "refused_index_ = plan.target.index;", "")
+mutation("old pages for a snapshot take any memory", "vfs/file_versions.cc",
+         "file_->page_list(kMemoryLimit - std::min(kMemoryLimit, kept_bytes()))", "file_->page_list(SIZE_MAX)")

@@ -4,6 +4,7 @@
 
 #include "tests/vfs/fixture.h"
 #include "tests/vfs/spill_faults.h"
+#include "vfs/snapshot.h"
 
 using namespace dqlite;
 using namespace dqlite::vfs;
@@ -160,21 +161,92 @@ TEST(LargeTransaction, A6_a_checkpoint_does_not_write_a_page_that_rotted) {
   CHECK_TRUE(node->database().checkpoint(index, deadline).is_ok());
 }
 
-TEST(LargeTransaction, a_checkpoint_waits_for_a_reader_that_would_need_too_many_old_pages) {
-  // More than 64 MB of the file are replaced while somebody reads what was there before.
+// Of a table that holds more than 64 MB, all of it in the file.
+TEST_GROUP_BASE(LargeCheckpoint, TEST_GROUP_CppUTestGroupLargeTransaction) {
+  static constexpr const char* kUpdateAll = "UPDATE t SET x = randomblob(1000000) WHERE id < 1000";
+
+  void setup() override {
+    TEST_GROUP_CppUTestGroupLargeTransaction::setup();
+    Sql sql(*node);
+    sql.run(
+        "PRAGMA cache_size = 2000; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+        "70) INSERT INTO t SELECT i, zeroblob(1000000) FROM n");
+    node->checkpoint();
+  }
+  Result<DatabaseCheckpoint> checkpoint() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    return node->database().checkpoint(node->cluster().durable_index(), deadline);
+  }
+};
+
+TEST(LargeCheckpoint, waits_for_a_reader_that_would_need_too_many_old_pages) {
   Sql sql(*node);
-  sql.run(
-      "PRAGMA cache_size = 2000; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70) "
-      "INSERT INTO t SELECT i, zeroblob(1000000) FROM n");
-  node->checkpoint();
   sql.run("INSERT INTO t VALUES(1000, 'a frame')");
   Sql reader(*node);
   reader.run("BEGIN; SELECT count(*) FROM t");
-  sql.run("UPDATE t SET x = randomblob(1000000) WHERE id < 1000");
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  const uint64_t index = node->cluster().durable_index();
-  CHECK_TRUE(node->database().checkpoint(index, deadline).status().code() == Code::kBusy);
+  sql.run(kUpdateAll);
+  CHECK_TRUE(checkpoint().status().code() == Code::kBusy);
   LONGS_EQUAL(0, node->database().versions().kept_bytes());
   reader.run("COMMIT");
-  CHECK_TRUE(node->database().checkpoint(index, deadline).is_ok());
+  CHECK_TRUE(checkpoint().is_ok());
+}
+
+TEST(LargeCheckpoint, B3_does_not_wait_for_readers_that_began_after_it_was_refused) {
+  node->databases().checkpointer().stop();
+  Sql sql(*node);
+  Sql first(*node);
+  first.run("BEGIN; SELECT count(*) FROM t");
+  sql.run(kUpdateAll);
+  const uint64_t refused = node->database().committed().mark.index;
+  CHECK_TRUE(checkpoint().status().code() == Code::kBusy);
+  // Readers take turns, and commits go on.
+  Sql second(*node);
+  second.run("BEGIN; SELECT count(*) FROM t");
+  sql.run("INSERT INTO t VALUES(1000, 'newer')");
+  CHECK_TRUE(checkpoint().status().code() == Code::kBusy);
+  first.run("COMMIT");
+  Result<DatabaseCheckpoint> done = checkpoint();
+  if (!done) FAIL(done.status().sentence().c_str());
+  CHECK_EQUAL(refused, done->index);
+  CHECK_EQUAL(refused, node->database().committed().file->record().index);
+  STRCMP_EQUAL("70", second.value("SELECT count(*) FROM t").c_str());
+  // What came meanwhile replaces little.
+  done = checkpoint();
+  CHECK_TRUE(done.is_ok());
+  CHECK_EQUAL(node->cluster().durable_index(), done->index);
+  LONGS_EQUAL(0, node->database().wal_frames());
+  STRCMP_EQUAL("70", second.value("SELECT count(*) FROM t").c_str());
+}
+
+TEST(LargeCheckpoint, is_carried_out_in_steps_by_the_checkpoint_thread) {
+  Sql sql(*node);
+  Sql first(*node);
+  first.run("BEGIN; SELECT count(*) FROM t");
+  sql.run(kUpdateAll);
+  CHECK_TRUE(checkpoint().status().code() == Code::kBusy);
+  Sql second(*node);
+  second.run("BEGIN; SELECT count(*) FROM t");
+  sql.run("INSERT INTO t VALUES(1000, 'newer')");
+  first.run("COMMIT");
+  const uint64_t newest = node->database().committed().mark.index;
+  CHECK(node->checkpoint().index >= newest);
+  CHECK_EQUAL(newest, node->database().committed().file->record().index);
+}
+
+TEST(LargeCheckpoint, B2_does_not_wait_for_a_snapshot_that_is_being_sent) {
+  Sql sql(*node);
+  Result<std::unique_ptr<SnapshotReader>> reader = SnapshotReader::open(node->databases());
+  CHECK_TRUE(reader.is_ok());
+  Result<Bytes> before = (*reader)->read(0, (*reader)->size_bytes());
+  CHECK_TRUE(before.is_ok());
+  for (int round = 0; round < 2; round++) {
+    sql.run(kUpdateAll);
+    CHECK_TRUE(checkpoint().is_ok());
+    CHECK(node->database().versions().kept_bytes() > 0);
+    CHECK(node->database().versions().kept_bytes() <= FileVersions::kMemoryLimit);
+  }
+  Result<Bytes> after = (*reader)->read(0, (*reader)->size_bytes());
+  CHECK_TRUE(after.is_ok() && *before == *after);
+  reader->reset();
+  LONGS_EQUAL(0, node->database().versions().kept_bytes());
 }

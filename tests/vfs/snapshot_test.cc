@@ -171,7 +171,7 @@ TEST(Snapshot, A5_a_commit_without_a_changed_page_does_not_make_the_copy_newer_t
   // A node that applied all this from the log, and checkpointed before the last entry.
   TestNode follower(receiver_directory.path());
   std::vector<LogEntry> log = sender.cluster().log();
-  Result<CheckpointCost> moved = CheckpointCost{};
+  Result<DatabaseCheckpoint> moved = DatabaseCheckpoint{};
   for (size_t i = 0; i < log.size(); i++) {
     if (i + 1 == log.size()) {
       moved = follower.database().checkpoint(i, std::chrono::steady_clock::now() + std::chrono::seconds(5));
