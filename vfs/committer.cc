@@ -24,6 +24,7 @@ Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64
   // From here on the turns belong to the pending commit, so that `give_back` is the one way out.
   for (const CommitPart& part : parts) part.database->turn().hand_over(part.holder, pending.get());
   pending->parts = std::move(parts);
+  pending->counted.count(size_bytes_, pending->parts);
   try {
     if (status) status = commit_changes(pending, term, deadline);
   } catch (...) {
@@ -39,6 +40,12 @@ Result<Committer::After> Committer::commit(std::vector<CommitPart> parts, uint64
     after.find(pending->parts[i].database)->second = pending->marks[i];
   }
   return after;
+}
+
+void Committer::Counted::count(std::atomic<uint64_t>& total, const std::vector<CommitPart>& parts) {
+  for (const CommitPart& part : parts) bytes_ += part.frames.size() * part.frames.front().size();
+  total_ = &total;
+  total.fetch_add(bytes_);
 }
 
 Status Committer::check_page_sizes(const std::vector<CommitPart>& parts) {

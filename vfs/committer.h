@@ -17,6 +17,7 @@
 // round.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -65,14 +66,32 @@ class Committer {
   // Certainly without effect, unless `reason` is kUnknown.
   void drop(uint64_t id, const Status& reason);
   void drop_all(const Status& reason);
+  // Any thread: of the pages in commits whose fate is open.
+  [[nodiscard]] uint64_t size_bytes() const { return size_bytes_.load(); }
   // Sets of this node that were given up and are still open are aborted again. `write_term`: of this node, or 0.
   void retry_aborts(uint64_t write_term);
 
  private:
+  // Counts the pages of a commit as long as somebody may publish them.
+  class Counted {
+   public:
+    Counted() = default;
+    ~Counted() {
+      if (total_ != nullptr) total_->fetch_sub(bytes_);
+    }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    void count(std::atomic<uint64_t>& total, const std::vector<CommitPart>& parts);
+
+   private:
+    std::atomic<uint64_t>* total_ = nullptr;
+    uint64_t bytes_ = 0;
+  };
   struct Pending {
     std::vector<CommitPart> parts;  // empty for a CREATE, for pages of a set and for an abort
     std::vector<CommitMark> marks;  // of each part; index and term are filled in at `settle`
-    bool is_of_set = false;         // of one that is not closed: without effect, whatever becomes of it
+    Counted counted;
+    bool is_of_set = false;  // of one that is not closed: without effect, whatever becomes of it
     uint64_t aborted_set = 0;
     uint64_t closed_set = 0;
     bool done = false;
@@ -104,6 +123,7 @@ class Committer {
 
   Replicator& replicator_;
   const TransactionLimits limits_;
+  std::atomic<uint64_t> size_bytes_{0};
   std::mutex mutex_;  // guards pending_ and every Pending in it, and sets_
   std::map<uint64_t, Handle> pending_;
   std::map<uint64_t, OpenSet> sets_;

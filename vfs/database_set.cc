@@ -226,7 +226,7 @@ void DatabaseSet::note_published() {
 
 uint64_t DatabaseSet::checkpoint_space() {
   constexpr uint64_t kRecords = 1 << 20;  // records and page sums
-  uint64_t bytes = 0;
+  uint64_t bytes = stage_.size_bytes() + committer_->size_bytes();
   for (Database* database : databases()) bytes += database->pending_bytes();
   return 2 * bytes + kRecords;
 }

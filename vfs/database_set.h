@@ -101,7 +101,8 @@ class DatabaseSet {
   // most `patience` [A2]. While nobody leads that is granted once and not to every caller, since SQLite begins a
   // refused statement anew for as long as its busy handler likes. True if there was something to wait for, in vain.
   bool waited_in_vain(std::chrono::milliseconds patience);
-  // Bytes of the disk that the next checkpoint may take, at most: its journal, and the growth of the files.
+  // Bytes of the disk that the next checkpoint may take, at most: its journal, and the growth of the files. With what
+  // is on its way here: when it is published, the log may have taken the space already.
   [[nodiscard]] uint64_t checkpoint_space();
   // Entries at or below are published here and durable on this node: how far a checkpoint may go.
   uint64_t checkpoint_bound();

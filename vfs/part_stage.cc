@@ -9,7 +9,7 @@ namespace dqlite::vfs {
 template <typename Condition>
 void PartStage::end_if(Condition condition) {
   if (std::erase_if(sets_, [&](const auto& named) { return condition(named.first, named.second); }) > 0) {
-    set_floor();
+    note_open();
   }
 }
 
@@ -31,13 +31,31 @@ void PartStage::clear() {
   end_if([](uint64_t, const Set&) { return true; });
 }
 
-void PartStage::set_floor() {
+void PartStage::note_open() {
   std::optional<LogPoint> floor;
+  uint64_t size_bytes = 0;
   for (const auto& [name, set] : sets_) {
     if (!floor || set.before.index < floor->index) floor = set.before;
+    size_bytes += set.bytes;
   }
   std::lock_guard lock(mutex_);
   floor_ = floor;
+  size_bytes_ = size_bytes;
+}
+
+uint64_t PartStage::size_bytes() const {
+  std::lock_guard lock(mutex_);
+  return size_bytes_;
+}
+
+void PartStage::set_waiting_for(const std::string& reason) {
+  std::lock_guard lock(mutex_);
+  waiting_for_ = reason;
+}
+
+std::string PartStage::waiting_for() const {
+  std::lock_guard lock(mutex_);
+  return waiting_for_;
 }
 
 std::optional<LogPoint> PartStage::floor() const {
@@ -53,7 +71,7 @@ Status PartStage::add(const codec::TransactionPart& part, uint64_t index, uint64
     found = sets_.try_emplace(part.set).first;
     found->second.term = term;
     found->second.before = before;
-    set_floor();
+    note_open();
   }
   Set& set = found->second;
   if (part.number != set.count + 1) {
@@ -64,7 +82,10 @@ Status PartStage::add(const codec::TransactionPart& part, uint64_t index, uint64
   auto [change, is_new] = set.changes.try_emplace(
       part.change.database, Change{FrameList(files_, directory_, limits_.memory_bytes)});
   if (database == nullptr) return Status::ok();
-  if (is_new) change->second.checksum = database->committed().mark.checksum;
+  const CommittedView base = database->committed();
+  if (is_new) change->second.checksum = base.mark.checksum;
+  set.bytes += part.change.pages.size() * base.page_size;
+  note_open();
   return stage(change->second, part, index, *database);
 }
 

@@ -57,6 +57,10 @@ class PartStage {
 
   // Any thread: the entry before the first part of any open set.
   [[nodiscard]] std::optional<LogPoint> floor() const;
+  // Any thread: of the pages in open sets, as a checkpoint will write them.
+  [[nodiscard]] uint64_t size_bytes() const;
+  // Any thread: why there is no space for what is to be put aside; empty if nothing waits for it.
+  [[nodiscard]] std::string waiting_for() const;
 
  private:
   struct Change {
@@ -68,6 +72,7 @@ class PartStage {
     uint64_t term = 0;
     LogPoint before;
     uint32_t count = 0;                  // parts that came
+    uint64_t bytes = 0;                  // of the pages in them
     std::map<uint64_t, Change> changes;  // by database
   };
 
@@ -75,7 +80,8 @@ class PartStage {
   Status put(FrameList& frames, uint32_t page_number, Bytes page);
   template <typename Condition>
   void end_if(Condition condition);
-  void set_floor();
+  void note_open();
+  void set_waiting_for(const std::string& reason);
 
   Files& files_;
   const std::string directory_;
@@ -84,6 +90,8 @@ class PartStage {
   std::map<uint64_t, Set> sets_;  // open, by name
   mutable std::mutex mutex_;      // guards what follows
   std::optional<LogPoint> floor_;
+  uint64_t size_bytes_ = 0;
+  std::string waiting_for_;
 };
 
 }  // namespace dqlite::vfs

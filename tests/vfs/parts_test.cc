@@ -562,6 +562,34 @@ TEST(Parts, a_node_that_ends_waits_for_no_space) {
   STRCMP_EQUAL("", follower->databases().apply_waits_for().c_str());
 }
 
+TEST(Parts, B5_space_is_left_for_the_checkpoint_of_what_is_on_its_way) {
+  constexpr uint64_t kPages = uint64_t{17} * 4096;  // at least
+  auto node = node_in(directory);
+  Sql sql(*node);
+  sql.run(kSchema);
+  node->checkpoint();
+  const uint64_t before = node->databases().checkpoint_space();
+  std::future<int> code = commit_while_paused(*node, sql);
+  CHECK(node->databases().checkpoint_space() >= before + 2 * kPages);
+  node->cluster().lose_leadership(false);
+  node->cluster().resume();
+  check_code(kNotCommitted, code);
+  CHECK_EQUAL(before, node->databases().checkpoint_space());
+  node->cluster().gain_leadership();
+  sql.run(kLarge);
+  CHECK(node->databases().checkpoint_space() >= before + 2 * kPages);
+  const std::vector<LogEntry> log = node->cluster().log();
+
+  auto follower = node_in(elsewhere);
+  CHECK_TRUE(apply(*follower, log, 1, log.size() - 1).is_ok());
+  checkpoint(*follower, "app.db", log.size() - 1);
+  CHECK(follower->databases().checkpoint_space() >= before + 2 * kPages);
+  CHECK_TRUE(apply(*follower, log, log.size(), log.size()).is_ok());
+  CHECK(follower->databases().checkpoint_space() >= before + 2 * kPages);
+  checkpoint(*follower, "app.db", log.size());
+  CHECK_EQUAL(before, follower->databases().checkpoint_space());
+}
+
 TEST(Parts, what_was_sent_in_parts_is_checkpointed_from_the_spill_file) {
   const std::vector<LogEntry> log = log_with_parts();
   auto follower = node_in(elsewhere);
