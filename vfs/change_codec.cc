@@ -176,19 +176,11 @@ Result<CommitMark> check_change(Database& database, const codec::DatabaseChange&
   return CommitMark{0, index, term, change.page_count, checksum};
 }
 
-Result<DecodedChange> decode_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
-                                    uint64_t term) {
-  DecodedChange decoded;
+Result<CommitMark> decode_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                                 uint64_t term, const AddPage& add) {
   uint64_t checksum = database.committed().mark.checksum;
-  const auto add = [&decoded](uint32_t number, Bytes page) {
-    decoded.frames.emplace_back(number, std::make_shared<const Bytes>(std::move(page)));
-    return Status::ok();
-  };
   if (Status status = decode_pages(database, change, index, checksum, add); !status) return status;
-  Result<CommitMark> mark = check_change(database, change, index, term, checksum);
-  if (!mark) return mark.status();
-  decoded.mark = *mark;
-  return decoded;
+  return check_change(database, change, index, term, checksum);
 }
 
 }  // namespace dqlite::vfs

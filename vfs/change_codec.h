@@ -51,11 +51,6 @@ class ChangeEncoder {
 Result<EncodedChange> encode_change(Database& database, const CommittedView& base,
                                     const std::vector<PageImage>& frames, uint32_t page_count);
 
-struct DecodedChange {
-  std::vector<PageImage> frames;
-  CommitMark mark;  // sequence is the database's to fill in
-};
-
 // Each of these is kCorrupt if this node's copy is not the one the change stands on: the sentence says which of the
 // two is wrong where that can be told.
 //
@@ -69,8 +64,8 @@ Status check_checksum_after(Database& database, const codec::DatabaseChange& cha
 // The change as a whole, of whose pages `checksum` is the result.
 Result<CommitMark> check_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
                                 uint64_t term, uint64_t checksum);
-// Both, in memory.
-Result<DecodedChange> decode_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
-                                    uint64_t term);
+// Both.
+Result<CommitMark> decode_change(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                                 uint64_t term, const AddPage& add);
 
 }  // namespace dqlite::vfs

@@ -181,7 +181,7 @@ Status DatabaseSet::apply_transaction(uint64_t index, uint64_t term, const codec
     }
     if (index <= database->committed().mark.index) continue;  // in the file already [A5]
     Result<DecodedChange> result = command.set != 0 ? stage_.close(*database, command, change, index, term)
-                                                    : decode_change(*database, change, index, term);
+                                                    : stage_.decode(*database, change, index, term);
     if (!result) return result.status();
     decoded.push_back({database, std::move(*result)});
   }

@@ -79,8 +79,7 @@ Status PartStage::add(const codec::TransactionPart& part, uint64_t index, uint64
     return Status::ok();
   }
   set.count++;
-  auto [change, is_new] = set.changes.try_emplace(
-      part.change.database, Change{FrameList(files_, directory_, limits_.memory_bytes)});
+  auto [change, is_new] = set.changes.try_emplace(part.change.database, Change{new_list()});
   if (database == nullptr) return Status::ok();
   const CommittedView base = database->committed();
   if (is_new) change->second.checksum = base.mark.checksum;
@@ -117,6 +116,17 @@ Status PartStage::put(FrameList& frames, uint32_t page_number, Bytes page) {
   }
   set_waiting_for("");
   return status;
+}
+
+Result<DecodedChange> PartStage::decode(Database& database, const codec::DatabaseChange& change,
+                                        uint64_t index, uint64_t term) {
+  FrameList frames = new_list();
+  const auto add = [&](uint32_t page_number, Bytes page) {
+    return put(frames, page_number, std::move(page));
+  };
+  Result<CommitMark> mark = decode_change(database, change, index, term, add);
+  if (!mark) return mark.status();
+  return DecodedChange{frames.take(), *mark};
 }
 
 Result<DecodedChange> PartStage::close(Database& database, const codec::Transaction& transaction,

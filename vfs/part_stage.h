@@ -1,4 +1,4 @@
-// Transactions that arrive in parts and have not taken effect yet [A3, B13].
+// Transactions that arrive in parts and have not taken effect yet [A3, B13], and what both these and whole ones decode to.
 //
 // A part is decoded when it is applied, against the state that its transaction stands on, which cannot change before
 // its set has ended: the writer holds the turn. So its frames wait here, most of them in a spill file, seen by nobody,
@@ -19,12 +19,19 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "vfs/change_codec.h"
 #include "vfs/frame_list.h"
 #include "vfs/transaction_limits.h"
 
 namespace dqlite::vfs {
+
+// What a committed entry does to one database.
+struct DecodedChange {
+  std::vector<PageImage> frames;
+  CommitMark mark;  // sequence is the database's to fill in
+};
 
 struct LogPoint {
   uint64_t index = 0;
@@ -45,6 +52,10 @@ class PartStage {
   // to be started again by somebody, and stop again; kFull if the node ended meanwhile.
   Status add(const codec::TransactionPart& part, uint64_t index, uint64_t term, LogPoint before,
              Database* database);
+  // A whole transaction's change of one of its databases. It is short in the log where little of many pages differs, and
+  // may be as large as any here. Waits like `add`.
+  Result<DecodedChange> decode(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                               uint64_t term);
   // What a closing entry does to one of its databases. kCorrupt: parts are missing, or this node's copy is not the one
   // they stand on.
   Result<DecodedChange> close(Database& database, const codec::Transaction& transaction,
@@ -77,6 +88,7 @@ class PartStage {
   };
 
   Status stage(Change& change, const codec::TransactionPart& part, uint64_t index, Database& database);
+  [[nodiscard]] FrameList new_list() const { return {files_, directory_, limits_.memory_bytes}; }
   Status put(FrameList& frames, uint32_t page_number, Bytes page);
   template <typename Condition>
   void end_if(Condition condition);

@@ -54,14 +54,22 @@ TEST_GROUP(ChangeCodec) {
     if (!encoded) FAIL(encoded.status().sentence().c_str());
     return std::move(*encoded);
   }
+  Result<CommitMark> decode(const codec::DatabaseChange& change, uint64_t entry,
+                            std::vector<PageImage>& frames) {
+    return decode_change(theirs(), change, entry, 1, [&frames](uint32_t number, Bytes page) {
+      frames.emplace_back(number, std::make_shared<const Bytes>(std::move(page)));
+      return Status::ok();
+    });
+  }
   // The entry on both nodes.
   void commit(const std::vector<PageImage>& frames, uint32_t page_count) {
     EncodedChange encoded = encode(frames, page_count);
     index++;
-    Result<DecodedChange> decoded = decode_change(theirs(), encoded.change, index, 1);
-    if (!decoded) FAIL(decoded.status().sentence().c_str());
+    std::vector<PageImage> decoded;
+    Result<CommitMark> mark = decode(encoded.change, index, decoded);
+    if (!mark) FAIL(mark.status().sentence().c_str());
     ours().publish(frames, {0, index, 1, page_count, encoded.change.checksum_after});
-    theirs().publish(decoded->frames, decoded->mark);
+    theirs().publish(decoded, *mark);
     check_equal();
   }
   void check_equal() {
@@ -81,7 +89,8 @@ TEST_GROUP(ChangeCodec) {
     CHECK_TRUE(checksum == left.checksum);  // the rolling one is the whole one
   }
   void refused(const codec::DatabaseChange& change, const char* sentence) {
-    Result<DecodedChange> decoded = decode_change(theirs(), change, index + 1, 1);
+    std::vector<PageImage> ignored;
+    Result<CommitMark> decoded = decode(change, index + 1, ignored);
     CHECK_FALSE(decoded.is_ok());
     CHECK_TRUE(decoded.status().code() == Code::kCorrupt);
     STRCMP_CONTAINS("differs from the cluster's", decoded.status().sentence().c_str());
@@ -173,6 +182,6 @@ TEST(ChangeCodec, bytes_that_decode_to_nothing_are_corrupt) {
   EncodedChange encoded = encode({{2, touched(2)}}, ours().committed().mark.page_count);
   codec::DatabaseChange change = encoded.change;
   change.pages[0].bytes = change.pages[0].bytes.subspan(0, change.pages[0].bytes.size() - 1);
-  Result<DecodedChange> decoded = decode_change(theirs(), change, index + 1, 1);
-  CHECK_FALSE(decoded.is_ok());
+  std::vector<PageImage> ignored;
+  CHECK_FALSE(decode(change, index + 1, ignored).is_ok());
 }

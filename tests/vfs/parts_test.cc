@@ -590,6 +590,25 @@ TEST(Parts, B5_space_is_left_for_the_checkpoint_of_what_is_on_its_way) {
   CHECK_EQUAL(before, follower->databases().checkpoint_space());
 }
 
+TEST(Parts, what_is_short_in_the_log_and_large_here_is_put_aside_too) {
+  std::vector<LogEntry> log = log_with_parts();
+  {
+    auto node = node_in(third, log);
+    Sql sql(*node);
+    sql.run("UPDATE t SET x = CAST(substr(x, 1, length(x) - 1) || 'z' AS BLOB) WHERE id <> 1000");
+    log = node->cluster().log();
+  }
+  CHECK_EQUAL('t', kinds_of(log).back());
+  auto follower = node_in(elsewhere);
+  CHECK_TRUE(apply(*follower, log, 1, log.size() - 1).is_ok());
+  const size_t writes = faults.writes;
+  CHECK_TRUE(apply(*follower, log, log.size(), log.size()).is_ok());
+  CHECK(faults.writes > writes);
+  STRCMP_EQUAL("18|66303\n", rows(*follower).c_str());
+  Sql reader(*follower);
+  STRCMP_EQUAL("ok", reader.value("PRAGMA integrity_check").c_str());
+}
+
 TEST(Parts, what_was_sent_in_parts_is_checkpointed_from_the_spill_file) {
   const std::vector<LogEntry> log = log_with_parts();
   auto follower = node_in(elsewhere);
