@@ -136,7 +136,7 @@ Status FaultDisk::step(const std::string& what, bool needs_space, bool& dies_now
     return {Code::kFull, what + " failed: no space left"};
   }
   if (fault_ == Fault::kStop) {
-    stopped_ = true;
+    std::atomic_ref(stopped_).store(true);
     dies_now = true;
   }
   return {Code::kIo, what + " failed on request"};

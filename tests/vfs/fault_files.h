@@ -11,6 +11,7 @@
 // One thread.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,7 +35,7 @@ class FaultDisk {
   void forgive();
   [[nodiscard]] uint64_t calls() const { return calls_; }  // since the last fail_call or forgive
   [[nodiscard]] uint64_t file_syncs() const { return file_syncs_; }
-  [[nodiscard]] bool stopped() const { return stopped_; }
+  [[nodiscard]] bool stopped() const { return std::atomic_ref(stopped_).load(); }  // any thread
 
   // Runs once, in the midst of the next read of a file: what another thread does meanwhile.
   void at_next_read(std::function<void()> action) { at_next_read_ = std::move(action); }
@@ -97,7 +98,7 @@ class FaultDisk {
   uint64_t file_syncs_ = 0;
   uint64_t failing_call_ = 0;
   Fault fault_ = Fault::kError;
-  bool stopped_ = false;
+  mutable bool stopped_ = false;
   std::function<void()> at_next_read_;
   uint64_t epoch_ = 0;  // processes of an earlier one are gone
   uint64_t next_inode_ = 1;
