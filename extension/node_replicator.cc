@@ -24,6 +24,7 @@ std::vector<raft::NodeId> others_by_contact(const raft::NodeStatus& status) {
   }
   std::sort(others.begin(), others.end());
   std::vector<raft::NodeId> ids;
+  ids.reserve(others.size());
   for (const auto& [contact, id] : others) ids.push_back(id);
   return ids;
 }

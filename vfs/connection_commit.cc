@@ -106,6 +106,7 @@ Status Connection::propose_group(const std::vector<Connection*>& group, Committe
     for (Connection* member : group) member->database_.turn().release(member);
     return refusal;
   }
+  parts.reserve(group.size());
   for (Connection* member : group) parts.push_back(member->take_part());
   Result<Committer::After> result = databases_.committer().commit(std::move(parts), write_term_, deadline());
   if (result) after = std::move(*result);

@@ -148,6 +148,25 @@ Result<CheckpointCost> FileVersions::replace(const CheckpointRecord& next, const
   return cost;
 }
 
+// One after the other: a chain can be longer than a small stack. Whether a version is the last of its chain to go is for
+// the pointer itself to find out: a look at its count would not see what other threads did before they let go.
+FileVersion::~FileVersion() {
+  forget_kept();
+  thread_local std::shared_ptr<FileVersion>* successor =
+      nullptr;  // of the version that the loop below lets go
+  if (successor != nullptr) {
+    *successor = std::move(next_);
+    return;
+  }
+  std::shared_ptr<FileVersion> left;
+  successor = &left;
+  for (std::shared_ptr<FileVersion> next = std::move(next_); next != nullptr; next = std::move(left)) {
+    left.reset();
+    next.reset();
+  }
+  successor = nullptr;
+}
+
 void FileVersions::move_on() {
   auto version = std::make_shared<FileVersion>(kept_total_);
   version->record_ = file_->record();

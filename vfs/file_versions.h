@@ -29,12 +29,7 @@ class FileVersion {
   using Total = std::shared_ptr<std::atomic<uint64_t>>;
 
   explicit FileVersion(Total kept_total) : kept_total_(std::move(kept_total)) {}
-  ~FileVersion() {
-    forget_kept();
-    // One after the other: a chain can be longer than a small stack.
-    std::shared_ptr<FileVersion> next = std::move(next_);
-    while (next != nullptr && next.use_count() == 1) next = std::move(next->next_);
-  }
+  ~FileVersion();
   FileVersion(const FileVersion&) = delete;
   FileVersion& operator=(const FileVersion&) = delete;
 

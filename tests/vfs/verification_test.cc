@@ -267,7 +267,8 @@ TEST(Verification, a_checkpoint_that_has_no_memory_for_a_page_ends_the_reading_a
       if (std::exchange(is_through, true)) return Status::ok();
       fail_new_after(granted);
       try {
-        (void)node.database().checkpoint(node.cluster().durable_index(), std::chrono::steady_clock::now());
+        (void)node.database().checkpoint(node.cluster().durable_index(),
+                                         std::chrono::steady_clock::now() + std::chrono::seconds(30));
       } catch (const std::bad_alloc&) {
         // As on its own thread.
       }
