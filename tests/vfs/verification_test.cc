@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "codec/checksum.h"
+#include "tests/lib/sanitizers.h"
 #include "tests/vfs/failing_new.h"
 #include "tests/vfs/fixture.h"
 #include "vfs/state_scan.h"
@@ -250,6 +251,13 @@ TEST(Verification, who_has_no_memory_for_an_answer_keeps_no_other_from_it) {
   LONGS_EQUAL(2, answers);
 }
 
+// A sanitizer brings an operator new of its own, which never fails.
+#if defined(DQLITE_THREAD_SANITIZER) || defined(DQLITE_ADDRESS_SANITIZER)
+constexpr bool kNewCanFail = false;
+#else
+constexpr bool kNewCanFail = true;
+#endif
+
 TEST(Verification, a_checkpoint_that_has_no_memory_for_a_page_ends_the_reading_and_makes_no_difference) {
   bool has_failed = false;
   bool has_ended = false;
@@ -285,5 +293,5 @@ TEST(Verification, a_checkpoint_that_has_no_memory_for_a_page_ends_the_reading_a
     if (!has_failed) break;
   }
   CHECK_FALSE(has_failed);
-  CHECK(has_ended);
+  CHECK(has_ended || !kNewCanFail);
 }
