@@ -57,6 +57,13 @@ void Compactor::compacted(const LogStart& start) {
   finish();
 }
 
+void Compactor::fail_all(const Status& reason) {
+  for (auto* completions : {&waiting_, &served_}) {
+    for (const BytesCompletion& completion : *completions) completion->complete(reason);
+    completions->clear();
+  }
+}
+
 void Compactor::finish() {
   busy_ = false;
   for (const BytesCompletion& completion : served_) completion->complete(log_->dropped_bytes());

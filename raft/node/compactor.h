@@ -32,6 +32,7 @@ class Compactor {
   // Once per turn.
   void maybe_begin();
   void tick();
+  void fail_all(const Status& reason);
 
  private:
   void found_target(Index target);

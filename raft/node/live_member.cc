@@ -473,6 +473,7 @@ void LiveMember::fail_all(const Status& reason) {
   member_client_.fail_all(reason);
   roll_call_.fail_all(reason);
   inquirer_.fail_all(reason);
+  compactor_.fail_all(reason);
   for (const auto& [id, answer] : reads_) answer(reason, 0);
   for (const StatusCompletion& waiter : transfers_) waiter->complete(reason);
   for (const StatusCompletion& waiter : leading_waiters_) waiter->complete(reason);

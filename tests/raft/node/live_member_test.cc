@@ -137,3 +137,16 @@ TEST(LiveMember, C2_a_member_that_goes_on_alone_hears_and_tells_the_old_cluster_
   CHECK_TRUE(writer_lane->run());
   LONGS_EQUAL(2, log->last_index());
 }
+
+TEST(LiveMember, who_waits_for_the_logs_prefix_to_go_is_told_when_the_member_ends) {
+  const auto waiting = std::make_shared<Completion<Result<uint64_t>>>();
+  const auto served = std::make_shared<Completion<Result<uint64_t>>>();
+  member->drop_prefix(served);
+  turn();
+  member->drop_prefix(waiting);
+  member->fail_all({Code::kPoisoned, "it has ended"});
+  for (const auto& each : {waiting, served}) {
+    const std::optional<Result<uint64_t>> told = each->wait(Clock::now());
+    CHECK(told.has_value() && told->status().code() == Code::kPoisoned);
+  }
+}
