@@ -184,6 +184,13 @@ Result<std::vector<Entry>> Log::read(Index from, Index to, size_t max_bytes) {
 
 // --- dropping ---
 
+// Their space may be what a spare waits for.
+Status Log::State::remove(const std::deque<std::shared_ptr<Segment>>& dropped) {
+  Status removed = remove_segments(disk, dropped);
+  if (!dropped.empty()) spares.space_came_back();
+  return removed;
+}
+
 Status Log::compact(const LogStart& start) {
   State& state = *state_;
   std::deque<std::shared_ptr<Segment>> dropped;
@@ -221,9 +228,7 @@ Status Log::compact(const LogStart& start) {
       state.segments.pop_front();
     }
   }
-  Status removed = remove_segments(state.disk, dropped);
-  if (!dropped.empty()) state.spares.space_came_back();
-  return removed;
+  return state.remove(dropped);
 }
 
 Status Log::reset(const LogStart& start) {
@@ -255,7 +260,7 @@ Status Log::reset(const LogStart& start) {
     state.index = EntryIndex(start.last);
     state.start = start;
   }
-  return remove_segments(state.disk, dropped);
+  return state.remove(dropped);
 }
 
 void Log::set_cluster_id(uint64_t high, uint64_t low) {

@@ -51,6 +51,7 @@ struct Log::State {
   [[nodiscard]] Index durable_commit(std::span<const NewRecord> to_come) const;
   Status save_hard_state(const HardState& wanted);
   Status rename_live(Segment& segment, uint64_t sequence, Index first);
+  Status remove(const std::deque<std::shared_ptr<Segment>>& dropped);
 
   Status poison(const Status& cause);
   [[nodiscard]] Status fault_status() const;

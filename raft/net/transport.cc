@@ -159,7 +159,9 @@ bool Transport::send_forward(NodeId peer, const ForwardRequest& request) {
   return !closed_ && link != links_.end() && link->second->send(encode(request));
 }
 
-bool Transport::send_member_request(NodeId peer, const MemberRequest& request) {
+// Where there is no connection, one is begun.
+template <typename T>
+bool Transport::send_or_wake(NodeId peer, const T& request) {
   const auto link = links_.find(peer);
   if (closed_ || link == links_.end()) return false;
   if (link->second->is_ready()) return link->second->send(encode(request));
@@ -167,12 +169,12 @@ bool Transport::send_member_request(NodeId peer, const MemberRequest& request) {
   return false;
 }
 
+bool Transport::send_member_request(NodeId peer, const MemberRequest& request) {
+  return send_or_wake(peer, request);
+}
+
 bool Transport::send_inquiry(NodeId peer, const Inquiry& inquiry) {
-  const auto link = links_.find(peer);
-  if (closed_ || link == links_.end()) return false;
-  if (link->second->is_ready()) return link->second->send(encode(inquiry));
-  link->second->wake();
-  return false;
+  return send_or_wake(peer, inquiry);
 }
 
 void Transport::wake(NodeId peer) {

@@ -75,6 +75,8 @@ class Transport final : public Network, private PeerLinkDelegate {
   [[nodiscard]] uint64_t messages_sent() const { return messages_sent_; }
 
  private:
+  template <typename T>
+  bool send_or_wake(NodeId peer, const T& request);
   class Inbound;
 
   Hello greeting_for(NodeId peer) override;

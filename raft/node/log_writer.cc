@@ -54,10 +54,10 @@ void LogWriter::put(Persist persist) {
 // One that found no space is tried again as it is.
 void LogWriter::fill_batch() {
   if (!batch_.empty()) return;
-  size_t bytes = 0;
   while (!taken_.empty()) {
-    bytes += size_of(taken_.front());
-    if (!batch_.empty() && bytes > kMaxBatchBytes) return;
+    const size_t size = size_of(taken_.front());
+    if (!batch_.empty() && batch_bytes_ + size > kMaxBatchBytes) return;
+    batch_bytes_ += size;
     batch_.push_back(std::move(taken_.front()));
     taken_.pop_front();
   }
@@ -68,11 +68,9 @@ Status LogWriter::write_batch() {
   if (!written) return written;
   if (std::exchange(is_full_, false)) events_.full(Status::ok());
   uint64_t newest = durable_token_.load(std::memory_order_relaxed);
-  for (const Persist& persist : batch_) {
-    newest = std::max(newest, persist.token);
-    waiting_bytes_ -= size_of(persist);
-  }
+  for (const Persist& persist : batch_) newest = std::max(newest, persist.token);
   batch_.clear();
+  waiting_bytes_ -= std::exchange(batch_bytes_, 0);
   durable_token_.store(newest, std::memory_order_release);
   events_.progressed();
   return Status::ok();

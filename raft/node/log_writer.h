@@ -58,6 +58,7 @@ class LogWriter {
   // The lane's own.
   std::deque<Persist> taken_;
   std::vector<Persist> batch_;  // to be written, or to be tried again
+  size_t batch_bytes_ = 0;
   bool is_full_ = false;
   bool has_failed_ = false;
   const std::unique_ptr<Lane> lane_;  // ends before the rest does
