@@ -58,13 +58,7 @@ ChangeEncoder::ChangeEncoder(Database& database, const CommittedView& base,
 Result<EncodedChange> ChangeEncoder::next(size_t part_bytes) {
   EncodedChange encoded;
   codec::DatabaseChange& change = encoded.change;
-  change = {.database = base_.database,
-            .base_index = base_.mark.index,
-            .base_term = base_.mark.term,
-            .page_count = page_count_,
-            .checksum_before = checksum_,
-            .checksum_after = 0,
-            .pages = {}};
+  change = head(checksum_);
   std::vector<size_t> ends;
   while (!is_done() && encoded.bytes.size() + ends.size() * kPageOverhead < part_bytes) {
     size_t end = 0;
@@ -105,33 +99,26 @@ Status ChangeEncoder::add(const PageImage& frame, EncodedChange& encoded, size_t
   return Status::ok();
 }
 
+// Without its pages; after them `checksum_`.
+codec::DatabaseChange ChangeEncoder::head(uint64_t checksum_before) const {
+  return {.database = base_.database,
+          .base_index = base_.mark.index,
+          .base_term = base_.mark.term,
+          .page_count = page_count_,
+          .checksum_before = checksum_before,
+          .checksum_after = checksum_,
+          .pages = {}};
+}
+
 Result<codec::DatabaseChange> ChangeEncoder::close() {
-  codec::DatabaseChange change{.database = base_.database,
-                               .base_index = base_.mark.index,
-                               .base_term = base_.mark.term,
-                               .page_count = page_count_,
-                               .checksum_before = base_.mark.checksum,
-                               .checksum_after = checksum_,
-                               .pages = {}};
+  codec::DatabaseChange change = head(base_.mark.checksum);
   Status status = cut_checksum(database_, base_.mark.page_count, page_count_, change.checksum_after);
   if (!status) return status;
   return change;
 }
 
-Result<EncodedChange> encode_change(Database& database, const CommittedView& base,
-                                    const std::vector<PageImage>& frames, uint32_t page_count) {
-  ChangeEncoder encoder(database, base, frames, page_count);
-  Result<EncodedChange> encoded = encoder.next(SIZE_MAX);
-  if (!encoded) return encoded;
-  Result<codec::DatabaseChange> whole = encoder.close();
-  if (!whole) return whole.status();
-  encoded->change.checksum_after = whole->checksum_after;
-  return encoded;
-}
-
-Status decode_pages(Database& database, const codec::DatabaseChange& change, uint64_t index,
-                    uint64_t& checksum, const AddPage& add) {
-  const CommittedView base = database.committed();
+Status check_base(Database& database, const CommittedView& base, const codec::DatabaseChange& change,
+                  uint64_t index, uint64_t checksum) {
   if (base.mark.index != change.base_index || base.mark.term != change.base_term) {
     return {Code::kCorrupt,
             difference_sentence(database, "entry " + std::to_string(index) + " stands on entry " +
@@ -142,6 +129,13 @@ Status decode_pages(Database& database, const codec::DatabaseChange& change, uin
     return {Code::kCorrupt, difference_sentence(database, "the checksums before entry " +
                                                               std::to_string(index) + " are not equal")};
   }
+  return Status::ok();
+}
+
+Status decode_pages(Database& database, const codec::DatabaseChange& change, uint64_t index,
+                    uint64_t& checksum, const AddPage& add) {
+  const CommittedView base = database.committed();
+  if (Status status = check_base(database, base, change, index, checksum); !status) return status;
   for (const codec::PageChange& page : change.pages) {
     Result<SharedPage> previous = database.newest_page(page.page_number);
     if (!previous) return previous.status();

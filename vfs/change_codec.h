@@ -1,8 +1,8 @@
 // Between the frames of a transaction and the change that travels in a log entry.
 //
-// Encoding runs on the committing thread, which holds the database's write turn; decoding on the applier thread. Both look previous versions up through Database::newest_page and nowhere else [A4], and
-// both compute the rolling checksum of the whole database, so that a node that differs finds out before it
-// publishes.
+// Encoding runs on the committing thread, which holds the database's write turn; decoding on the applier thread. Both
+// look previous versions up through Database::newest_page and nowhere else [A4], and both compute the rolling checksum
+// of the whole database, so that a node that differs finds out before it publishes.
 #pragma once
 
 #include <functional>
@@ -37,6 +37,7 @@ class ChangeEncoder {
 
  private:
   Status add(const PageImage& frame, EncodedChange& encoded, size_t& end);
+  [[nodiscard]] codec::DatabaseChange head(uint64_t checksum_before) const;
 
   Database& database_;
   const CommittedView& base_;
@@ -47,13 +48,12 @@ class ChangeEncoder {
   uint64_t checksum_;
 };
 
-// All of it in one.
-Result<EncodedChange> encode_change(Database& database, const CommittedView& base,
-                                    const std::vector<PageImage>& frames, uint32_t page_count);
-
 // Each of these is kCorrupt if this node's copy is not the one the change stands on: the sentence says which of the
 // two is wrong where that can be told.
 //
+// Does the change stand on `base`, the published state, and `checksum` lie before it?
+Status check_base(Database& database, const CommittedView& base, const codec::DatabaseChange& change,
+                  uint64_t index, uint64_t checksum);
 // Decodes the pages of a change that stands on the published state; `checksum` goes along from that before to that
 // after.
 using AddPage = std::function<Status(uint32_t page_number, Bytes page)>;

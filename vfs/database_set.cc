@@ -118,7 +118,11 @@ Status DatabaseSet::apply(uint64_t index, uint64_t term, ByteView payload,
     Result<bool> settled = committer_->settle(*own_proposal, index, term);
     if (!settled) return settled.status();
     if (*settled) {
-      if (!stage_.empty()) end_sets(*own_proposal, payload);
+      if (!stage_.empty()) {
+        Result<codec::Command> own = codec::decode(payload);
+        if (!own) return own.status();
+        if (const auto* transaction = std::get_if<codec::Transaction>(&*own)) end_sets(*transaction);
+      }
       note_published();
       return Status::ok();
     }
@@ -186,8 +190,7 @@ Status DatabaseSet::apply_transaction(uint64_t index, uint64_t term, const codec
     decoded.push_back({database, std::move(*result)});
   }
   for (Decoded& part : decoded) part.database->publish(part.change.frames, part.change.mark);
-  stage_.end(command.set);
-  for (const codec::DatabaseChange& change : command.changes) stage_.end_sets_of(change.database);
+  end_sets(command);
   note_published();
   return Status::ok();
 }
@@ -203,14 +206,10 @@ Status DatabaseSet::apply_part(uint64_t index, uint64_t term, const codec::Trans
   return stage_.add(command, index, term, applied_point(), is_own || is_in_file ? nullptr : database);
 }
 
-// After a transaction of this node's own: its own set, and those of others that it makes impossible.
-void DatabaseSet::end_sets(uint64_t own_proposal, ByteView payload) {
-  stage_.end(own_proposal);
-  Result<codec::Command> command = codec::decode(payload);
-  if (!command) return;
-  if (const auto* transaction = std::get_if<codec::Transaction>(&*command)) {
-    for (const codec::DatabaseChange& change : transaction->changes) stage_.end_sets_of(change.database);
-  }
+// After a transaction took effect: its own set, and those of others that it makes impossible.
+void DatabaseSet::end_sets(const codec::Transaction& command) {
+  stage_.end(command.set);
+  for (const codec::DatabaseChange& change : command.changes) stage_.end_sets_of(change.database);
 }
 
 void DatabaseSet::note_published() {

@@ -136,7 +136,7 @@ class DatabaseSet {
   Status create(uint64_t id, const codec::CreateDatabase& command, Point content);
   Status apply_transaction(uint64_t index, uint64_t term, const codec::Transaction& command);
   Status apply_part(uint64_t index, uint64_t term, const codec::TransactionPart& command, bool is_own);
-  void end_sets(uint64_t own_proposal, ByteView payload);
+  void end_sets(const codec::Transaction& command);
   Database* find_id(uint64_t id);
   void note_published();
   void watch_rot(Database& database);

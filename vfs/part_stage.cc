@@ -139,9 +139,9 @@ Result<DecodedChange> PartStage::close(Database& database, const codec::Transact
                                       std::to_string(count) + " of them");
   }
   // It stands on what is published, as its parts do.
-  uint64_t checksum = database.committed().mark.checksum;
-  const AddPage none = [](uint32_t, const Bytes&) { return Status::ok(); };
-  if (Status status = decode_pages(database, change, index, checksum, none); !status) return status;
+  const CommittedView base = database.committed();
+  uint64_t checksum = base.mark.checksum;
+  if (Status status = check_base(database, base, change, index, checksum); !status) return status;
   DecodedChange decoded;
   auto staged = found->second.changes.find(change.database);
   if (staged != found->second.changes.end()) {

@@ -1,4 +1,5 @@
-// Transactions that arrive in parts and have not taken effect yet [A3, B13], and what both these and whole ones decode to.
+// Transactions that arrive in parts and have not taken effect yet [A3, B13], and what both these and whole ones decode
+// to.
 //
 // A part is decoded when it is applied, against the state that its transaction stands on, which cannot change before
 // its set has ended: the writer holds the turn. So its frames wait here, most of them in a spill file, seen by nobody,

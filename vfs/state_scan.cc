@@ -27,8 +27,8 @@ Status StateScan::begin() {
   page_size_ = view.page_size;
   taken_.resize(size_t{mark_.page_count} + 1);
   for (const PageImage& image : changes_) taken_[image.number] = true;
-  const uint32_t lock_page = page_size_ == 0 ? 0 : lock_byte_page(page_size_);
-  if (lock_page != 0 && lock_page <= mark_.page_count) taken_[lock_page] = true;
+  lock_page_ = page_size_ == 0 ? 0 : lock_byte_page(page_size_);
+  if (lock_page_ != 0 && lock_page_ <= mark_.page_count) taken_[lock_page_] = true;
   begun_ = true;
   return Status::ok();
 }
@@ -43,9 +43,8 @@ Status StateScan::run(const std::function<Status()>& pause) {
 
 Status StateScan::visit_changes(const std::function<Status()>& pause) {
   Bytes page(page_size_);
-  const uint32_t lock_page = page_size_ == 0 ? 0 : lock_byte_page(page_size_);
   for (PageImage& image : changes_) {
-    if (image.number == lock_page) continue;
+    if (image.number == lock_page_) continue;
     if (Status status = maybe_pause(pause); !status) return status;
     // A frame that is lost is no page that another member could give back: the scan ends.
     if (Status status = image.read(page); !status) return status;

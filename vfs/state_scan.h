@@ -68,6 +68,7 @@ class StateScan final : private PageKeeper {
   CommitMark mark_;
   uint64_t id_ = 0;
   uint32_t page_size_ = 0;
+  uint32_t lock_page_ = 0;  // of SQLite's lock bytes; 0: none
   std::vector<PageImage> changes_;
   bool is_keeper_ = false;
   uint64_t visited_ = 0;

@@ -322,7 +322,7 @@ mutation("parts outlive a snapshot", SET,
          "  stage_.clear();\n", "")
 mutation("an abort is passed over", SET, "    stage_.end(abort->set);\n", "")
 mutation("parts outlive another change of their database", SET,
-         "stage_.end_sets_of(change.database);\n  note_published();", ";\n  note_published();")
+         "stage_.end_sets_of(change.database);\n}", ";\n}")
 mutation("a closing entry takes what parts there are", STAGE, "if (count != transaction.part_count) {", "if (count == 0) {")
 mutation("a part that is missing is not noticed by the next", STAGE, "if (part.number != set.count + 1) {", "if (false) {")
 mutation("pages of a set may go back", STAGE, "if (first_page <= change.last_page) {", "if (false) {")

@@ -50,8 +50,13 @@ TEST_GROUP(ChangeCodec) {
     return std::make_shared<const Bytes>(std::move(bytes));
   }
   EncodedChange encode(const std::vector<PageImage>& frames, uint32_t page_count) {
-    Result<EncodedChange> encoded = encode_change(ours(), ours().committed(), frames, page_count);
+    const CommittedView base = ours().committed();
+    ChangeEncoder encoder(ours(), base, frames, page_count);
+    Result<EncodedChange> encoded = encoder.next(SIZE_MAX);
     if (!encoded) FAIL(encoded.status().sentence().c_str());
+    Result<codec::DatabaseChange> whole = encoder.close();
+    if (!whole) FAIL(whole.status().sentence().c_str());
+    encoded->change.checksum_after = whole->checksum_after;
     return std::move(*encoded);
   }
   Result<CommitMark> decode(const codec::DatabaseChange& change, uint64_t entry,
