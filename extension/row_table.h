@@ -1,8 +1,8 @@
 // A read-only table whose rows are computed when a statement begins to read it: eponymous-only, so it needs
 // no CREATE and is no part of any schema.
 //
-// The base of dqlite_cluster, dqlite_status and dqlite_verify. Called by SQLite on application threads; no exception leaves
-// it, and a failure is an SQL error with the sentence as its text.
+// The base of dqlite_cluster, dqlite_status and dqlite_verify. Called by SQLite on application threads; no exception
+// leaves it, and a failure is an SQL error with the sentence as its text.
 #pragma once
 
 #include <string>

@@ -52,8 +52,8 @@ class Committer {
   using After = std::map<Database*, CommitMark>;
 
   // Codes of a failure: kNotCommitted (certainly without effect), kUnknown (may or may not be committed), or what
-  // kept the pages from being read. With parts the time until `deadline` counts from the last progress. Whatever the outcome, the turns of all parts are no longer
-  // the holders' own.
+  // kept the pages from being read. With parts the time until `deadline` counts from the last progress. Whatever the
+  // outcome, the turns of all parts are no longer the holders' own.
   Result<After> commit(std::vector<CommitPart> parts, uint64_t term, Deadline deadline);
 
   // --- the applier thread ---

@@ -3,8 +3,8 @@
 //
 // The wal-index is private to the connection (vfs/wal_index.h), so this class alone decides what SQLite sees:
 // the committed state, moved forward only where SQLite takes a read lock. Frames that SQLite writes stay here
-// until COMMIT, in a spill file where they are many. Facts about SQLite that this stands on are at the code; the source files named there are of
-// SQLite 3.40.
+// until COMMIT, in a spill file where they are many. Facts about SQLite that this stands on are at the code; the
+// source files named there are of SQLite 3.40.
 //
 // Used by the connection's thread, one at a time, as SQLite serialises it. Every method returns an SQLite
 // result code.
@@ -97,6 +97,8 @@ class Connection {
   void grant(const CommittedView& view);
   void end_snapshot();
   [[nodiscard]] bool is_renumbering_due(const CommittedView& view) const;
+  // After the header moved: the same read, not a new one [V-B5].
+  [[nodiscard]] bool is_second_attempt() const { return moved_ && !rebuild_; }
   void wait_caught_up();
   int wait_newest();
   void take_turn_before_snapshot();

@@ -64,10 +64,9 @@ void Connection::grant(const CommittedView& view) {
   moved_ = false;
 }
 
-// SQLite's second attempt, after the header moved, is the same read.
 void Connection::wait_caught_up() {
-  const bool is_second_attempt = moved_ && !rebuild_;
-  if (is_second_attempt || !databases_.waited_in_vain(std::chrono::milliseconds(options_.timeout_ms))) return;
+  if (is_second_attempt() || !databases_.waited_in_vain(std::chrono::milliseconds(options_.timeout_ms)))
+    return;
   queue_log(
       "no leader was found yet after the start of this node: what is read may be older than what it knew before");
 }
@@ -75,8 +74,7 @@ void Connection::wait_caught_up() {
 // For who asked for linearizable reads: a read barrier, where a transaction begins. SQLite's second attempt,
 // after the header moved, needs no other, and the holder of the turn reads the tip anyway.
 int Connection::wait_newest() {
-  const bool is_second_attempt = moved_ && !rebuild_;
-  if (!options_.linearizable || is_second_attempt || database_.turn().holds(this)) return SQLITE_OK;
+  if (!options_.linearizable || is_second_attempt() || database_.turn().holds(this)) return SQLITE_OK;
   if (databases_.replicator().standing() == Standing::kNew) return SQLITE_OK;  // nothing is committed yet
   Status status = databases_.replicator().read_barrier(deadline());
   if (status) return SQLITE_OK;
@@ -122,7 +120,7 @@ int Connection::move_snapshot() {
   if (int rc = wait_newest(); rc != SQLITE_OK) return rc;
   take_turn_before_snapshot();
   read_held_ = true;
-  if (moved_ && !rebuild_) {
+  if (is_second_attempt()) {
     // SQLite comes back because the previous call moved the header. Moving it at every call would let it
     // retry until it gives up with SQLITE_PROTOCOL while others commit [V-B5].
     if (std::optional<CommittedView> again = database_.begin_read_again(reader_, shown_)) {

@@ -152,8 +152,8 @@ Result<CheckpointCost> FileVersions::replace(const CheckpointRecord& next, const
 // the pointer itself to find out: a look at its count would not see what other threads did before they let go.
 FileVersion::~FileVersion() {
   forget_kept();
-  thread_local std::shared_ptr<FileVersion>* successor =
-      nullptr;  // of the version that the loop below lets go
+  // Of the version that the loop below lets go.
+  thread_local std::shared_ptr<FileVersion>* successor = nullptr;
   if (successor != nullptr) {
     *successor = std::move(next_);
     return;

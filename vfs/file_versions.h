@@ -3,9 +3,9 @@
 // A checkpoint overwrites pages in place. A reader whose snapshot is older than the checkpoint still needs
 // the old content of those pages [V-A2], so each checkpoint state of the file is a `FileVersion` that readers
 // pin; before a checkpoint overwrites a page while an older version is pinned, the page's old content is kept
-// with that version, in memory or, beyond a limit, in a spill file. A chain leads from each version to the next; whoever is pinned keeps the rest
-// of the chain alive, and all of it goes with the last pin. Who reads for long, as a backup does, pins
-// nothing and is a `PageKeeper` instead: no checkpoint waits for it, and it may take as long as it likes.
+// with that version, in memory or, beyond a limit, in a spill file. A chain leads from each version to the next; whoever
+// is pinned keeps the rest of the chain alive, and all of it goes with the last pin. Who reads for long, as a backup
+// does, pins nothing and is a `PageKeeper` instead: no checkpoint waits for it, and it may take as long as it likes.
 //
 // `read` from any thread; `advance` and `replace` from one thread at a time. Has its own mutexes, the innermost
 // of the room but for what a keeper has.
