@@ -6,14 +6,11 @@ returned OK. Before each round all three are caught up.
 
 import argparse
 import math
-import pathlib
-import shutil
 import signal
 import statistics
-import tempfile
 import time
 
-from run import REPOSITORY, Process, exit_on_signals, free_port, start_cluster, start_node, wait_until  # noqa: F401
+from run import Process, free_port, scratch, start_cluster, start_node, wait_until  # noqa: F401
 
 LEADS = "sql SELECT count(*) FROM dqlite_cluster WHERE is_self AND is_leader"
 LAST = "sql SELECT max(id) FROM t"
@@ -94,9 +91,7 @@ def main():
     options.add_argument("--pause-ms", type=int, default=100)
     options.add_argument("--directory", help="where the databases go: the disk that is measured (default: build/)")
     given = options.parse_args()
-    exit_on_signals()
-    root = pathlib.Path(tempfile.mkdtemp(prefix="failover-", dir=given.directory or REPOSITORY / "build"))
-    try:
+    with scratch("failover-", given.directory) as root:
         cluster = Cluster(root)
         print(f"Three nodes, {given.rounds} rounds: from the end of the leader to the next COMMIT.")
         for title, how in (("kill -9", Process.strike), ("an orderly end", Process.close)):
@@ -108,10 +103,6 @@ def main():
         if given.pauses:
             changes = measure_pauses(cluster, given.pauses, given.pause_ms)
             print(f"  {given.pauses} pauses of {given.pause_ms} ms: {changes} led to an election")
-    finally:
-        for process in list(Process.living):
-            process.kill()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":

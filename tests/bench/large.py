@@ -5,11 +5,9 @@ Real processes on the loopback, with default settings, and rows that do not comp
 
 import argparse
 import pathlib
-import shutil
-import tempfile
 import time
 
-from run import REPOSITORY, Process, exit_on_signals, start_cluster, wait_until
+from run import scratch, start_cluster, wait_until
 
 ROW_BYTES = 100_000
 NAMES = ["n1", "n2", "n3"]
@@ -56,9 +54,7 @@ def main():
     options.add_argument("--mb", type=int, default=600)
     options.add_argument("--directory", help="where the databases go: the disk that is measured (default: build/)")
     given = options.parse_args()
-    exit_on_signals()
-    root = pathlib.Path(tempfile.mkdtemp(prefix="large-", dir=given.directory or REPOSITORY / "build"))
-    try:
+    with scratch("large-", given.directory) as root:
         nodes = start_cluster(root, NAMES)
         rows = given.mb * 2**20 // ROW_BYTES
         pages = given.mb * 2**20 // 4096
@@ -66,10 +62,6 @@ def main():
                   f" INSERT INTO t(body) SELECT randomblob({ROW_BYTES}) FROM n")
         load(f"a bulk load of {given.mb} MB", nodes, insert, pages)
         load("an update of all of it", nodes, f"UPDATE t SET body = randomblob({ROW_BYTES})", pages)
-    finally:
-        for process in list(Process.living):
-            process.kill()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":

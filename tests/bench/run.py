@@ -1,6 +1,7 @@
 """The benchmark: processes of measure.cc side by side, in rounds, so that a slow moment of the machine hits all of them."""
 
 import argparse
+import contextlib
 import pathlib
 import select
 import shutil
@@ -94,6 +95,22 @@ def start_stock(root):
     return process
 
 
+@contextlib.contextmanager
+def scratch(prefix, directory):
+    """A new directory, in `directory` or in build/; at the end it and every process are gone.
+
+    Not in /tmp, which may be memory: then a sync costs nothing and the comparison says nothing.
+    """
+    exit_on_signals()
+    root = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=directory or REPOSITORY / "build"))
+    try:
+        yield root
+    finally:
+        for process in list(Process.living):
+            process.kill()
+        shutil.rmtree(root, ignore_errors=True)
+
+
 def start_cluster(root, names):
     """Leader first."""
     ports = {name: free_port() for name in names}
@@ -182,16 +199,9 @@ def main():
     options.add_argument("--megabytes", type=int, default=500)
     options.add_argument("--directory", help="where the databases go: the disk that is measured (default: build/)")
     given = options.parse_args()
-    exit_on_signals()
-    # Not in /tmp, which may be memory: then a sync costs nothing and the comparison says nothing.
-    root = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=given.directory or REPOSITORY / "build"))
-    try:
+    with scratch("bench-", given.directory) as root:
         measure_speed(root, given.rounds, given.rows, given.selects)
         measure_restart(root, 5, given.megabytes)
-    finally:
-        for process in list(Process.living):
-            process.kill()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":
