@@ -24,15 +24,6 @@ Status go_on() {
   return Status::ok();
 }
 
-void overwrite_byte(const std::string& path, long offset) {
-  int descriptor = ::open(path.c_str(), O_RDWR);
-  char byte = 0;
-  CHECK_EQUAL(1, ::pread(descriptor, &byte, 1, offset));
-  byte = static_cast<char>(byte ^ 1);
-  CHECK_EQUAL(1, ::pwrite(descriptor, &byte, 1, offset));
-  ::close(descriptor);
-}
-
 }  // namespace
 
 TEST_GROUP(Backup) {
@@ -278,7 +269,7 @@ TEST(Backup, A6_a_rotten_page_does_not_get_into_it) {
   Sql sql(node);
   sql.run("CREATE TABLE t(x); INSERT INTO t VALUES(randomblob(100000))");
   node.checkpoint();
-  overwrite_byte(directory.path() + "/app.db", 4096 * 10 + 17);
+  rot_byte(directory.path() + "/app.db", 4096 * 10 + 17);
   STRCMP_CONTAINS("page 11 of ", refusal(node).c_str());
   CHECK(leaves_nothing());
 }

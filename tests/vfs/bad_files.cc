@@ -2,37 +2,32 @@
 
 namespace dqlite::vfs::test {
 
-class BadFile : public DataFile {
+class BadFile : public ForwardingFile {
  public:
-  BadFile(BadFiles& files, std::shared_ptr<DataFile> below) : files_(files), below_(std::move(below)) {}
+  BadFile(BadFiles& files, std::shared_ptr<DataFile> below)
+      : ForwardingFile(std::move(below)), files_(files) {}
 
   Result<size_t> read(uint64_t offset, std::span<uint8_t> out) override {
     if (Status status = files_.check_readable(offset, offset + out.size()); !status) return status;
-    return below_->read(offset, out);
+    return ForwardingFile::read(offset, out);
   }
   Status write(uint64_t offset, ByteView bytes) override {
-    Status status = below_->write(offset, bytes);
+    Status status = ForwardingFile::write(offset, bytes);
     if (status) files_.written(offset, offset + bytes.size());
     return status;
   }
-  Status truncate(uint64_t size) override { return below_->truncate(size); }
   Status sync() override {
     if (files_.fails_syncs_) return {Code::kIo, "fsync failed on request"};
-    return below_->sync();
+    return ForwardingFile::sync();
   }
-  Result<FileStamp> stamp() override { return below_->stamp(); }
   void forget_cached() override { files_.readings_++; }
-  Status lock(uint64_t offset, uint64_t length, LockKind kind) override {
-    return below_->lock(offset, length, kind);
-  }
 
  private:
   BadFiles& files_;
-  const std::shared_ptr<DataFile> below_;
 };
 
 Result<std::shared_ptr<DataFile>> BadFiles::open_database(const std::string& path, bool create) {
-  Result<std::shared_ptr<DataFile>> opened = below_.open_database(path, create);
+  Result<std::shared_ptr<DataFile>> opened = ForwardingFiles::open_database(path, create);
   if (!opened) return opened;
   return std::shared_ptr<DataFile>(std::make_shared<BadFile>(*this, std::move(*opened)));
 }

@@ -6,11 +6,11 @@
 #include <mutex>
 #include <set>
 
-#include "vfs/files.h"
+#include "tests/vfs/forwarding_files.h"
 
 namespace dqlite::vfs::test {
 
-class BadFiles : public Files {
+class BadFiles : public ForwardingFiles {
  public:
   // The page that begins there, in every database file.
   void make_unreadable(uint64_t offset) {
@@ -26,32 +26,12 @@ class BadFiles : public Files {
   void fail_syncs() { fails_syncs_ = true; }
 
   Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) override;
-  Result<std::shared_ptr<DataFile>> open(const std::string& path, bool create) override {
-    return below_.open(path, create);
-  }
-  Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override {
-    return below_.create_new(path);
-  }
-  Result<bool> exists(const std::string& path) override { return below_.exists(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override {
-    return below_.list(directory);
-  }
-  Status make_directory(const std::string& path) override { return below_.make_directory(path); }
-  Status rename(const std::string& from, const std::string& to) override { return below_.rename(from, to); }
-  Status rename_new(const std::string& from, const std::string& to) override {
-    return below_.rename_new(from, to);
-  }
-  Status remove(const std::string& path) override { return below_.remove(path); }
-  Status sync_directory(const std::string& path) override { return below_.sync_directory(path); }
-  Result<uint64_t> free_bytes(const std::string& path) override { return below_.free_bytes(path); }
-  void close_after_fork() override { below_.close_after_fork(); }
 
  private:
   friend class BadFile;
   Status check_readable(uint64_t begin, uint64_t end);
   void written(uint64_t begin, uint64_t end);
 
-  Files& below_ = posix_files();
   std::mutex mutex_;  // guards what follows
   std::set<uint64_t> unreadable_;
   std::atomic<bool> fails_syncs_{false};

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "tests/vfs/forwarding_files.h"
 #include "tests/vfs/stock_sqlite.h"
 #include "vfs/database_file.h"
 #include "vfs/files.h"
@@ -12,73 +13,64 @@
 
 using namespace dqlite;
 using namespace dqlite::vfs;
+using namespace dqlite::vfs::test;
 
 namespace {
 
 // The operating system's files, up to a call at which the process "is killed": from then on nothing happens
 // any more, what was written stays, and the locks go. Syncs are left out: nobody loses power here.
-class KilledFiles : public Files {
+class KilledFiles : public ForwardingFiles {
  public:
   explicit KilledFiles(uint64_t last_call) : left_(last_call) {}
   [[nodiscard]] bool killed() const { return killed_; }
 
-  class KilledFile : public DataFile {
+  class KilledFile : public ForwardingFile {
    public:
-    KilledFile(KilledFiles& files, std::shared_ptr<DataFile> file) : files_(files), file_(std::move(file)) {}
-    Result<size_t> read(uint64_t offset, std::span<uint8_t> out) override { return file_->read(offset, out); }
+    KilledFile(KilledFiles& files, std::shared_ptr<DataFile> file)
+        : ForwardingFile(std::move(file)), files_(files) {}
     Status write(uint64_t offset, ByteView bytes) override {
       Status status = files_.step();
-      if (status) return file_->write(offset, bytes);
+      if (status) return ForwardingFile::write(offset, bytes);
       // Half a write: a page that is half new.
-      if (files_.just_killed()) (void)file_->write(offset, bytes.first(bytes.size() / 2));
+      if (files_.just_killed()) (void)ForwardingFile::write(offset, bytes.first(bytes.size() / 2));
       return status;
     }
     Status truncate(uint64_t size) override {
       Status status = files_.step();
-      return status ? file_->truncate(size) : status;
+      return status ? ForwardingFile::truncate(size) : status;
     }
     Status sync() override { return files_.step(); }
-    Result<FileStamp> stamp() override { return file_->stamp(); }
-    Status lock(uint64_t offset, uint64_t length, LockKind kind) override {
-      return file_->lock(offset, length, kind);
-    }
 
    private:
     KilledFiles& files_;
-    std::shared_ptr<DataFile> file_;
   };
 
-  Result<uint64_t> free_bytes(const std::string&) override { return UINT64_MAX; }
   Result<std::shared_ptr<DataFile>> open_database(const std::string& path, bool create) override {
-    return wrap(posix_files().open_database(path, create));
+    return wrap(ForwardingFiles::open_database(path, create));
   }
   Result<std::shared_ptr<DataFile>> open(const std::string& path, bool create) override {
     if (create) {
       if (Status status = step(); !status) return status;
     }
-    return wrap(posix_files().open(path, create));
+    return wrap(ForwardingFiles::open(path, create));
   }
   Result<std::shared_ptr<DataFile>> create_new(const std::string& path) override {
     if (Status status = step(); !status) return status;
-    return wrap(posix_files().create_new(path));
+    return wrap(ForwardingFiles::create_new(path));
   }
-  Result<bool> exists(const std::string& path) override { return posix_files().exists(path); }
-  Result<std::vector<std::string>> list(const std::string& path) override { return posix_files().list(path); }
-  Status make_directory(const std::string& path) override { return posix_files().make_directory(path); }
   Status rename(const std::string& from, const std::string& to) override {
     Status status = step();
-    return status ? posix_files().rename(from, to) : status;
+    return status ? ForwardingFiles::rename(from, to) : status;
   }
   Status rename_new(const std::string& from, const std::string& to) override {
     Status status = step();
-    return status ? posix_files().rename_new(from, to) : status;
+    return status ? ForwardingFiles::rename_new(from, to) : status;
   }
   Status remove(const std::string& path) override {
     Status status = step();
-    return status ? posix_files().remove(path) : status;
+    return status ? ForwardingFiles::remove(path) : status;
   }
   Status sync_directory(const std::string&) override { return step(); }
-  void close_after_fork() override {}
 
   Status step() {
     just_killed_ = !killed_ && left_ == 0;

@@ -1,6 +1,8 @@
 #include "tests/vfs/fixture.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -185,6 +187,15 @@ std::string dump(Sql& sql) {
 std::string file_content(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void rot_byte(const std::string& path, long offset) {
+  int descriptor = ::open(path.c_str(), O_RDWR);
+  char byte = 0;
+  CHECK_EQUAL(1, ::pread(descriptor, &byte, 1, offset));
+  byte = static_cast<char>(byte ^ 1);
+  CHECK_EQUAL(1, ::pwrite(descriptor, &byte, 1, offset));
+  ::close(descriptor);
 }
 
 std::string stock_uri(const TestNode& node, const std::string& name) {

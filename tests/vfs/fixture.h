@@ -90,6 +90,8 @@ class Sql {
 // Schema and rows of every table, in an order of their own: equal for equal databases.
 std::string dump(Sql& sql);
 std::string file_content(const std::string& path);
+// Flips a bit of the byte there.
+void rot_byte(const std::string& path, long offset);
 // A connection of stock SQLite to the same path, in this process.
 std::string stock_uri(const TestNode& node, const std::string& name = "app.db");
 

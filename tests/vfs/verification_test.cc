@@ -26,15 +26,6 @@ Status no_pause() {
   return Status::ok();
 }
 
-void rot(const std::string& path, long offset) {
-  int descriptor = ::open(path.c_str(), O_RDWR);
-  char byte = 0;
-  CHECK_EQUAL(1, ::pread(descriptor, &byte, 1, offset));
-  byte = static_cast<char>(byte ^ 1);
-  CHECK_EQUAL(1, ::pwrite(descriptor, &byte, 1, offset));
-  ::close(descriptor);
-}
-
 CopyFinding finding_at(uint64_t database, uint64_t index, uint64_t checksum) {
   CopyFinding finding;
   finding.database = database;
@@ -77,13 +68,13 @@ TEST(Verification, A6_pages_that_rotted_in_the_file_are_named_and_counted) {
   Sql sql(node);
   fill(sql, 30);
   node.checkpoint();
-  rot(directory.path() + "/app.db", 4096 * 10 + 5);
+  rot_byte(directory.path() + "/app.db", 4096 * 10 + 5);
   CopyFinding finding = verify_copy(node.database(), no_pause);
   CHECK(finding.status.code() == Code::kCorrupt);
   STRCMP_CONTAINS("page 11 of ", outcome(finding).c_str());
   CHECK_EQUAL(1U, finding.wrong_pages);
   CHECK(finding.found != finding.expected);
-  rot(directory.path() + "/app.db", 4096 * 20 + 5);
+  rot_byte(directory.path() + "/app.db", 4096 * 20 + 5);
   finding = verify_copy(node.database(), no_pause);
   STRCMP_CONTAINS("page 11 of ", outcome(finding).c_str());
   STRCMP_CONTAINS(", and so are 1 more pages", outcome(finding).c_str());
@@ -96,7 +87,7 @@ TEST(Verification, rot_below_a_newer_version_does_not_count) {
   fill(sql, 30);
   node.checkpoint();
   sql.run("UPDATE t SET x = randomblob(3000)");
-  rot(directory.path() + "/app.db", 4096 * 10 + 5);
+  rot_byte(directory.path() + "/app.db", 4096 * 10 + 5);
   STRCMP_EQUAL("ok", outcome(verify_copy(node.database(), no_pause)).c_str());
 }
 

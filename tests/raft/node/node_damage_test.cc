@@ -78,15 +78,6 @@ Deadline a_while() {
 TEST_GROUP(NodeDamage) {
   TestNode a, b, c;
 
-  void found_three() {
-    a.start();
-    a.found();
-    b.start();
-    b.join(a);
-    c.start();
-    c.join(a);
-    CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
-  }
   void write_many(int count, size_t size = 8) {
     for (int i = 0; i < count; i++) {
       write_somewhere({&a, &b, &c}, name(i, size));
@@ -112,7 +103,7 @@ TEST_GROUP(NodeDamage) {
 };
 
 TEST(NodeDamage, D3_damaged_follower_repairs_itself_and_votes_again) {
-  found_three();
+  found_three(a, b, c);
   write_many(20);
   c.stop();
   rot(c, name(10));
@@ -132,7 +123,7 @@ TEST(NodeDamage, D3_damaged_follower_repairs_itself_and_votes_again) {
 }
 
 TEST(NodeDamage, D4_faulty_node_does_not_vote_until_repaired) {
-  found_three();
+  found_three(a, b, c);
   for (const char* command : {"everywhere", "everywhere, too"}) {
     write_somewhere({&a}, command);
     CHECK(b.machine->wait_event("applied " + std::string(command)));
@@ -172,7 +163,7 @@ TEST(NodeDamage, D4_faulty_node_does_not_vote_until_repaired) {
 }
 
 TEST(NodeDamage, D7_a_follower_whose_disk_lost_a_write_repairs_itself) {
-  found_three();
+  found_three(a, b, c);
   write_many(20);
   c.stop();
   const RecordPlace lost = record_of(c, name(12));
@@ -181,7 +172,7 @@ TEST(NodeDamage, D7_a_follower_whose_disk_lost_a_write_repairs_itself) {
 }
 
 TEST(NodeDamage, D8_a_follower_with_a_write_in_the_wrong_place_repairs_itself) {
-  found_three();
+  found_three(a, b, c);
   write_many(20);
   c.stop();
   const RecordPlace from = record_of(c, name(5));
@@ -193,7 +184,7 @@ TEST(NodeDamage, D8_a_follower_with_a_write_in_the_wrong_place_repairs_itself) {
 
 TEST(NodeDamage, D14_a_follower_that_lost_its_newest_segment_repairs_itself) {
   c.options.segment_bytes = 64 << 10;
-  found_three();
+  found_three(a, b, c);
   write_many(20, 10000);
   c.stop();
   std::filesystem::remove(files_of(c, "log-").back());
@@ -202,7 +193,7 @@ TEST(NodeDamage, D14_a_follower_that_lost_its_newest_segment_repairs_itself) {
 
 TEST(NodeDamage, D14_a_follower_that_lost_a_segment_in_the_middle_repairs_itself) {
   c.options.segment_bytes = 64 << 10;
-  found_three();
+  found_three(a, b, c);
   write_many(20, 10000);
   c.stop();
   const std::vector<std::string> segments = files_of(c, "log-");
@@ -213,7 +204,7 @@ TEST(NodeDamage, D14_a_follower_that_lost_a_segment_in_the_middle_repairs_itself
 }
 
 TEST(NodeDamage, D3_a_node_that_led_repairs_itself_from_its_successor) {
-  found_three();
+  found_three(a, b, c);
   write_many(20);
   TestNode& leader = leader_of({&a, &b, &c});
   leader.stop();
@@ -222,7 +213,7 @@ TEST(NodeDamage, D3_a_node_that_led_repairs_itself_from_its_successor) {
 }
 
 TEST(NodeDamage, D3_damage_below_the_checkpoint_takes_nothing_from_what_readers_see) {
-  found_three();
+  found_three(a, b, c);
   write_many(20);
   c.checkpoint();
   c.stop();
@@ -242,7 +233,7 @@ TEST(NodeDamage, D3_damage_below_the_checkpoint_takes_nothing_from_what_readers_
 
 TEST(NodeDamage, S1_D3_a_damaged_node_that_holds_more_than_the_leaders_snapshot_keeps_what_it_holds) {
   a.options.log_tail_bytes = b.options.log_tail_bytes = 0;
-  found_three();
+  found_three(a, b, c);
   write_many(20);
   for (TestNode* node : {&a, &b}) {
     CHECK(node->machine->wait_commands(20));
@@ -289,7 +280,7 @@ TEST(NodeDamage, D3_a_node_that_is_alone_shows_what_is_readable_and_says_what_ca
 }
 
 TEST(NodeDamage, D10_a_node_without_term_and_vote_is_there_to_be_read_and_takes_part_in_nothing) {
-  found_three();
+  found_three(a, b, c);
   write_many(5);
   c.checkpoint();
   c.stop();

@@ -7,22 +7,13 @@ using namespace dqlite::raft;
 TEST_GROUP(NodeDoubt) {
   TestNode a, b, c;
 
-  void found_trio() {
-    a.start();
-    a.found();
-    b.start();
-    b.join(a);
-    c.start();
-    c.join(a);
-    CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
-  }
   static bool warns(const TestNode& node, const std::string& of) {
     return node.node->status().warning == of;
   }
 };
 
 TEST(NodeDoubt, B9_a_leader_in_doubt_hands_over_and_the_doubt_is_shown) {
-  found_trio();
+  found_three(a, b, c);
   CHECK(a.leads());
   a.node->set_doubt("page 7 is rotten");
   CHECK(eventually([this] { return b.leads() || c.leads(); }));
@@ -34,7 +25,7 @@ TEST(NodeDoubt, B9_a_leader_in_doubt_hands_over_and_the_doubt_is_shown) {
 }
 
 TEST(NodeDoubt, B9_a_follower_in_doubt_does_not_campaign) {
-  found_trio();
+  found_three(a, b, c);
   b.node->set_doubt("rot");
   CHECK(eventually([this] { return warns(b, "rot"); }));
   a.kill();
@@ -45,7 +36,7 @@ TEST(NodeDoubt, B9_a_follower_in_doubt_does_not_campaign) {
 }
 
 TEST(NodeDoubt, B9_a_leader_in_doubt_hands_over_to_the_one_that_is_in_none) {
-  found_trio();
+  found_three(a, b, c);
   b.node->set_doubt("rot");
   CHECK(eventually([this] { return warns(b, "rot"); }));
   a.node->set_doubt("rot");
@@ -54,7 +45,7 @@ TEST(NodeDoubt, B9_a_leader_in_doubt_hands_over_to_the_one_that_is_in_none) {
 }
 
 TEST(NodeDoubt, B9_a_leader_in_doubt_like_all_others_hands_over_when_one_of_them_is_well) {
-  found_trio();
+  found_three(a, b, c);
   for (TestNode* each : {&b, &c, &a}) each->node->set_doubt("rot");
   CHECK(eventually([this] { return warns(a, "rot") && warns(b, "rot") && warns(c, "rot"); }));
   a.write("x");
@@ -63,7 +54,7 @@ TEST(NodeDoubt, B9_a_leader_in_doubt_like_all_others_hands_over_when_one_of_them
 }
 
 TEST(NodeDoubt, B9_where_all_are_in_doubt_one_leads_after_a_while) {
-  found_trio();
+  found_three(a, b, c);
   for (TestNode* each : {&b, &c}) each->node->set_doubt("rot");
   CHECK(eventually([this] { return warns(b, "rot") && warns(c, "rot"); }));
   a.kill();

@@ -267,13 +267,7 @@ TEST(NodeJoin, B7_a_copy_is_refused_also_by_a_member_that_never_met_the_original
 }
 
 TEST(NodeJoin, M13_a_copy_of_a_running_nodes_directory_is_refused_and_the_original_goes_on) {
-  a.start();
-  a.found();
-  b.start();
-  b.join(a);
-  c.start();
-  c.join(a);
-  CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
+  found_three(a, b, c);
   TestNode copy;
   copy.options.directory = copy_of(c);
   copy.start();

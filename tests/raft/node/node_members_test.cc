@@ -43,15 +43,6 @@ bool is_removed(const TestNode& node) {
 TEST_GROUP(NodeMembers) {
   TestNode a, b, c;
 
-  void found_three() {
-    a.start();
-    a.found();
-    b.start();
-    b.join(a);
-    c.start();
-    c.join(a);
-    CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
-  }
   // `leader` has not heard of it for longer than an election time-out.
   static void wait_silent(const TestNode& leader, NodeId id) {
     CHECK(eventually([&] {
@@ -64,7 +55,7 @@ TEST_GROUP(NodeMembers) {
 };
 
 TEST(NodeMembers, M9_a_member_is_removed_by_any_other_and_learns_it) {
-  found_three();
+  found_three(a, b, c);
   const NodeId removed = id_of(c);
   LONGS_EQUAL(2, done(b, removal_of(removed)).member_count);
   LONGS_EQUAL(2, b.node->status().members.size());
@@ -85,7 +76,7 @@ TEST(NodeMembers, M9_a_member_is_removed_by_any_other_and_learns_it) {
 }
 
 TEST(NodeMembers, C10_one_that_was_removed_while_it_was_away_is_told_and_remembers) {
-  found_three();
+  found_three(a, b, c);
   c.kill();
   done(a, removal_of(a.node->status().members.back().member.id));
   c.start();
@@ -100,7 +91,7 @@ TEST(NodeMembers, C10_one_that_was_removed_while_it_was_away_is_told_and_remembe
 }
 
 TEST(NodeMembers, C10_one_without_a_vote_is_told_too) {
-  found_three();
+  found_three(a, b, c);
   const NodeId id = id_of(c);
   done(a, role_of(id, MemberRole::kSpare));
   c.kill();
@@ -110,7 +101,7 @@ TEST(NodeMembers, C10_one_without_a_vote_is_told_too) {
 }
 
 TEST(NodeMembers, M11_a_lost_member_is_replaced_at_its_address) {
-  found_three();
+  found_three(a, b, c);
   const NodeId lost = id_of(c);
   c.kill();
   TestNode next;
@@ -129,7 +120,7 @@ TEST(NodeMembers, M11_a_lost_member_is_replaced_at_its_address) {
 }
 
 TEST(NodeMembers, M8_a_leader_that_removes_itself_hands_over_first) {
-  found_three();
+  found_three(a, b, c);
   a.write("x");
   const MemberAnswer answer = done(a, removal_of(id_of(a)));
   LONGS_EQUAL(2, answer.member_count);
@@ -141,7 +132,7 @@ TEST(NodeMembers, M8_a_leader_that_removes_itself_hands_over_first) {
 }
 
 TEST(NodeMembers, M8_a_leader_gives_its_vote_back) {
-  found_three();
+  found_three(a, b, c);
   const NodeId id = id_of(a);
   done(b, role_of(id, MemberRole::kStandby));
   TestNode& next = leader_of({&b, &c});
@@ -151,7 +142,7 @@ TEST(NodeMembers, M8_a_leader_gives_its_vote_back) {
 }
 
 TEST(NodeMembers, an_unknown_member_is_answered_with_the_known_ones) {
-  found_three();
+  found_three(a, b, c);
   FAILS_WITH(Code::kNotFound, ("the members are 1 (" + a.address() + ")").c_str(),
              change(b, removal_of(999)).status());
   FAILS_WITH(Code::kNotFound, "no member 999", change(c, transfer_to(999)).status());
@@ -171,7 +162,7 @@ TEST(NodeMembers, the_last_voter_stays) {
 }
 
 TEST(NodeMembers, M14_a_change_that_would_leave_no_living_majority_is_refused) {
-  found_three();
+  found_three(a, b, c);
   const NodeId living = id_of(b);
   const NodeId dead = id_of(c);
   c.kill();
@@ -188,7 +179,7 @@ TEST(NodeMembers, M14_a_change_that_would_leave_no_living_majority_is_refused) {
 }
 
 TEST(NodeMembers, T1_leadership_goes_to_the_member_that_is_named) {
-  found_three();
+  found_three(a, b, c);
   for (TestNode* target : {&b, &c, &a}) {
     const MemberAnswer answer = done(b, transfer_to(id_of(*target)));
     LONGS_EQUAL(id_of(*target), answer.leader);
@@ -201,7 +192,7 @@ TEST(NodeMembers, T1_leadership_goes_to_the_member_that_is_named) {
 }
 
 TEST(NodeMembers, T3_a_target_that_cannot_lead_is_refused_with_the_reason) {
-  found_three();
+  found_three(a, b, c);
   const NodeId target = id_of(c);
   done(a, role_of(target, MemberRole::kStandby));
   FAILS_WITH(Code::kRefused, "is a standby and cannot lead", change(b, transfer_to(target)).status());
@@ -213,7 +204,7 @@ TEST(NodeMembers, T3_a_target_that_cannot_lead_is_refused_with_the_reason) {
 }
 
 TEST(NodeMembers, a_spare_asks_around_to_get_its_vote_back) {
-  found_three();
+  found_three(a, b, c);
   const NodeId id = id_of(c);
   done(c, role_of(id, MemberRole::kSpare));
   write_somewhere({&a, &b}, "unseen");
@@ -223,7 +214,7 @@ TEST(NodeMembers, a_spare_asks_around_to_get_its_vote_back) {
 }
 
 TEST(NodeMembers, changes_at_once_are_made_one_after_the_other) {
-  found_three();
+  found_three(a, b, c);
   const NodeId first = id_of(b);
   const NodeId second = id_of(c);
   Status of_other;
@@ -236,7 +227,7 @@ TEST(NodeMembers, changes_at_once_are_made_one_after_the_other) {
 }
 
 TEST(NodeMembers, without_a_leader_it_ends_at_the_deadline) {
-  found_three();
+  found_three(a, b, c);
   const NodeId id = id_of(b);
   a.kill();
   b.kill();
@@ -256,7 +247,7 @@ TEST(NodeMembers, a_silent_voter_is_replaced_by_the_standby_and_comes_back_as_on
     node->options.failure_domain = "here";
     node->options.weight = 3;
   }
-  found_three();
+  found_three(a, b, c);
   TestNode d;
   d.options.roles.grace_ms = 500;
   d.start();

@@ -59,15 +59,6 @@ std::string recovered_text(TestNode& node, bool force) {
 TEST_GROUP(NodeRecovery) {
   TestNode a, b, c;
 
-  void found_three() {
-    a.start();
-    a.found();
-    b.start();
-    b.join(a);
-    c.start();
-    c.join(a);
-    CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
-  }
   // On the disks of all, and known to be committed by all.
   void write_everywhere(const std::string& command) {
     write_somewhere({&a, &b, &c}, command);
@@ -79,7 +70,7 @@ TEST_GROUP(NodeRecovery) {
 };
 
 TEST(NodeRecovery, C2_a_survivor_becomes_a_cluster_of_one_and_others_join_it) {
-  found_three();
+  found_three(a, b, c);
   for (int i = 0; i < 20; i++) write_everywhere("command " + std::to_string(i));
   const std::string old_cluster = cluster_of(a);
   const NodeId id = c.node->status().identity.node_id;
@@ -120,7 +111,7 @@ TEST(NodeRecovery, C2_a_survivor_becomes_a_cluster_of_one_and_others_join_it) {
 }
 
 TEST(NodeRecovery, C2_without_the_word_force_nothing_is_changed) {
-  found_three();
+  found_three(a, b, c);
   write_everywhere("x");
   a.kill();
   b.kill();
@@ -137,7 +128,7 @@ TEST(NodeRecovery, C2_without_the_word_force_nothing_is_changed) {
 }
 
 TEST(NodeRecovery, C2_what_only_the_lost_majority_may_have_acknowledged_is_kept) {
-  found_three();
+  found_three(a, b, c);
   write_everywhere("x");
   TestNode& leader = leader_of({&a, &b, &c});
   std::vector<TestNode*> others;
@@ -158,7 +149,7 @@ TEST(NodeRecovery, C2_what_only_the_lost_majority_may_have_acknowledged_is_kept)
 }
 
 TEST(NodeRecovery, C2_refused_while_a_majority_answers) {
-  found_three();
+  found_three(a, b, c);
   write_everywhere("x");
   TestNode& leader = leader_of({&a, &b, &c});
   FAILS_WITH(Code::kRefused, "there is nothing to recover", leader.node->recover(true, patience()).status());
@@ -270,7 +261,7 @@ TEST(NodeRecovery, B7_a_copy_that_is_alone_does_not_lead_until_it_is_told) {
 }
 
 TEST(NodeRecovery, D10_a_node_without_term_and_vote_goes_on_alone_with_its_log) {
-  found_three();
+  found_three(a, b, c);
   for (int i = 0; i < 10; i++) write_everywhere("command " + std::to_string(i));
   const Term before = c.node->status().term;
   for (TestNode* node : {&a, &b, &c}) node->stop();
@@ -290,7 +281,7 @@ TEST(NodeRecovery, D10_a_node_without_term_and_vote_goes_on_alone_with_its_log) 
 }
 
 TEST(NodeRecovery, D3_C2_a_damaged_survivor_goes_on_with_what_it_can_read) {
-  found_three();
+  found_three(a, b, c);
   for (int i = 0; i < 10; i++) write_everywhere("command " + std::to_string(i));
   for (TestNode* node : {&a, &b, &c}) node->stop();
   rot_command(c, "command 6");

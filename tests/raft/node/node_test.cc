@@ -14,12 +14,6 @@ TEST_GROUP(Node) {
     b.start();
     b.join(a);
   }
-  void found_three() {
-    found_two();
-    c.start();
-    c.join(a);
-    CHECK(eventually([this] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
-  }
 };
 
 TEST(Node, a_new_node_belongs_to_no_cluster_and_proposes_nothing) {
@@ -169,7 +163,7 @@ TEST(Node, Q5_follower_read_index_forwarded) {
 }
 
 TEST(Node, Q5_a_read_survives_its_leader) {
-  found_three();
+  found_three(a, b, c);
   a.write("x");
   a.kill();
   WORKS(b.node->read_barrier(patience()));
@@ -191,7 +185,7 @@ TEST(Node, Q5_a_node_without_a_cluster_has_nothing_to_wait_for_and_says_so) {
 }
 
 TEST(Node, a_leader_that_dies_is_replaced_and_nothing_is_lost) {
-  found_three();
+  found_three(a, b, c);
   a.write("x");
   CHECK(b.machine->wait_commands(1));
   CHECK(c.machine->wait_commands(1));
@@ -205,7 +199,7 @@ TEST(Node, a_leader_that_dies_is_replaced_and_nothing_is_lost) {
 }
 
 TEST(Node, an_orderly_stop_hands_leadership_over) {
-  found_three();
+  found_three(a, b, c);
   const Term before = a.node->status().term;
   a.stop();
   TestNode& next = leader_of({&b, &c});

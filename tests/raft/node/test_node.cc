@@ -106,6 +106,16 @@ void give_vote(TestNode& asked, const TestNode& member) {
   WORKS(asked.node->change_members(change, patience()).status());
 }
 
+void found_three(TestNode& a, TestNode& b, TestNode& c) {
+  a.start();
+  a.found();
+  b.start();
+  b.join(a);
+  c.start();
+  c.join(a);
+  CHECK(eventually([&] { return a.voters() == 3 && b.voters() == 3 && c.voters() == 3; }));
+}
+
 TestNode& leader_of(const std::vector<TestNode*>& nodes) {
   TestNode* leader = nullptr;
   const bool found = eventually([&] {

@@ -63,6 +63,9 @@ class TestNode {
 // By hand, for the second of two members has none otherwise.
 void give_vote(TestNode& asked, const TestNode& member);
 
+// `a` founds a cluster, the others join it, and all know that all three vote.
+void found_three(TestNode& a, TestNode& b, TestNode& c);
+
 // The one of them that leads, as soon as there is one.
 TestNode& leader_of(const std::vector<TestNode*>& nodes);
 
